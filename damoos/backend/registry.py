@@ -1,0 +1,22 @@
+"""Backends by name: `sim`, `sim:MACHINE`; later `vm`, `host`, `ssh:HOST`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from damoos.errors import InputError
+
+from .base import Backend
+
+# Named, not imported: backends are floors above this one and are loaded when asked for.
+BACKENDS: dict[str, str] = {"sim": "damoos.sim.backend:open_sim"}
+
+
+def open_backend(spec: str, **options: Any) -> Backend:
+    """The backend that `spec` names: `NAME` or `NAME:DETAIL`. `options` go to it. Raises InputError if unknown."""
+    name, _, detail = spec.partition(":")
+    if name not in BACKENDS:
+        raise InputError("unknown backend", field="backend", value=spec, allowed=", ".join(sorted(BACKENDS)))
+    module, _, function = BACKENDS[name].partition(":")
+    return getattr(importlib.import_module(module), function)(detail, **options)

@@ -1,0 +1,89 @@
+"""The immutable record of one run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.snapshot import SchemeStats
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Counters over a run, one value a sample (same length n each); cumulative since the start where not noted.
+
+    `t_s` [n] s since the start; `rss_bytes`, `swap_bytes` [n] at that moment; `major_faults`, `swap_in_pages`,
+    `swap_out_pages` [n] counts; `kdamond_cpu_s` [n] s; `nr_regions` [n] DAMON regions at that moment (0 without DAMON).
+    """
+
+    t_s: NDArray[np.float64]
+    rss_bytes: NDArray[np.int64]
+    swap_bytes: NDArray[np.int64]
+    major_faults: NDArray[np.int64]
+    swap_in_pages: NDArray[np.int64]
+    swap_out_pages: NDArray[np.int64]
+    kdamond_cpu_s: NDArray[np.float64]
+    nr_regions: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class PhaseResult:
+    """One phase as it ran: nominal and elapsed ms, accesses made."""
+
+    name: str
+    nominal_ms: float
+    elapsed_ms: float
+    accesses: int
+
+
+@dataclass(frozen=True)
+class Trace:
+    """DAMON at every aggregation of a run (after merging and the schemes, before the split), kept on request.
+
+    `t_ms` [n]; `offset` [n+1] into the flat arrays `start_page` (relative to the lowest workload region, may be
+    negative), `pages`, `nr_accesses`, `age`. `areas`: (name, first page, pages) of each workload region in the same
+    numbering; `maps`: the same for the whole address space.
+    """
+
+    t_ms: NDArray[np.float64]
+    offset: NDArray[np.int64]
+    start_page: NDArray[np.int64]
+    pages: NDArray[np.int64]
+    nr_accesses: NDArray[np.int64]
+    age: NDArray[np.int64]
+    areas: tuple[tuple[str, int, int], ...]
+    maps: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run of one workload: what was measured, what was asked for, what was applied.
+
+    `time_kind` says which clock the times are of: "simulated", "virtual" (VM) or "real".
+    RSS figures are time-weighted over the run (`rss_mean_bytes`) or extremes of the samples.
+    """
+
+    workload: str
+    backend: str
+    machine: str
+    time_kind: str
+    seed: int
+    runtime_s: float
+    rss_mean_bytes: float
+    rss_peak_bytes: int
+    rss_last_bytes: int
+    major_faults: int
+    swap_in_bytes: int
+    swap_out_bytes: int
+    kdamond_cpu_s: float
+    nr_regions_mean: float
+    scheme_stats: tuple[SchemeStats, ...]
+    phases: tuple[PhaseResult, ...]
+    samples: Samples
+    asked: Kdamonds | None
+    applied: Kdamonds | None
+    trace: Trace | None = None
+    versions: dict[str, str] = field(default_factory=dict)

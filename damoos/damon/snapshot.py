@@ -1,0 +1,38 @@
+"""What DAMON reports: regions and scheme statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Monitoring results at one moment.
+
+    `start`, `end`: int64 [n], bytes; `nr_accesses`: int64 [n], 0..aggr_us/sample_us samples;
+    `age`: int64 [n], aggregation intervals. Sorted by address, without overlap, holes possible.
+    """
+
+    t_s: float
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    nr_accesses: NDArray[np.int64]
+    age: NDArray[np.int64]
+    sample_us: int
+    aggr_us: int
+
+
+@dataclass(frozen=True)
+class SchemeStats:
+    """A scheme's counters, as in `stats/`; sizes in bytes."""
+
+    nr_tried: int = 0
+    sz_tried: int = 0
+    nr_applied: int = 0
+    sz_applied: int = 0
+    sz_ops_filter_passed: int = 0
+    qt_exceeds: int = 0
+    nr_snapshots: int = 0

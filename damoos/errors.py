@@ -1,0 +1,92 @@
+"""The errors of damoos.
+
+DamoosError                 anything that damoos itself reports; never a traceback on the command line
+├── InputError              what the user gave is wrong: file, line, field, value, what is allowed (exit code 2)
+│   ├── UnitError           a quantity that can't be read ("5 sec")
+│   ├── ConfigError         a workload, env, machine or kdamonds file
+│   └── KdamondsError       values that the kernel would refuse
+├── BackendError            a backend could not do what it was asked (exit code 1)
+├── StudyError              a study file that can't be continued (exit code 2)
+└── MissingExtraError       an optional package is not installed (exit code 1)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class DamoosError(Exception):
+    """Anything that damoos reports on purpose. `exit_code` is what the command line ends with."""
+
+    exit_code = 1
+
+
+class InputError(DamoosError):
+    """What the user gave is wrong; the message names the place, the value and what is allowed."""
+
+    exit_code = 2
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        file: str | Path | None = None,
+        line: int | None = None,
+        field: str | None = None,
+        value: object = None,
+        allowed: str | None = None,
+    ) -> None:
+        self.problem = problem
+        self.file = None if file is None else str(file)
+        self.line = line
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        place = ":".join(str(x) for x in (self.file, line) if x is not None)
+        text = problem if field is None else f"{field}: {problem}"
+        if value is not None:
+            text += f", got {value!r}"
+        if allowed is not None:
+            text += f"; allowed: {allowed}"
+        super().__init__(f"{place}: {text}" if place else text)
+
+    def at(self, *, file: str | Path | None = None, line: int | None = None, field: str | None = None) -> InputError:
+        """The same error with the place filled in where it was unknown; `field` becomes a prefix of the field."""
+        joined = ".".join(x for x in (field, self.field) if x) or None
+        return type(self)(
+            self.problem,
+            file=self.file if self.file is not None else file,
+            line=self.line if self.line is not None else line,
+            field=joined,
+            value=self.value,
+            allowed=self.allowed,
+        )
+
+
+class UnitError(InputError):
+    """A quantity that can't be read."""
+
+
+class ConfigError(InputError):
+    """A workload, env, machine or kdamonds file that can't be used."""
+
+
+class KdamondsError(InputError):
+    """Values that the kernel would refuse."""
+
+
+class BackendError(DamoosError):
+    """A backend could not do what it was asked."""
+
+
+class StudyError(DamoosError):
+    """A study file that can't be continued as asked."""
+
+    exit_code = 2
+
+
+class MissingExtraError(DamoosError):
+    """An optional package is not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; `pip install 'damoos[{extra}]'` brings it")
