@@ -1,0 +1,114 @@
+"""The `damoos` command: finds the sub-command, loads it, and turns what goes wrong into one line and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from damoos import __version__
+from damoos.errors import DamoosError
+
+# Named, not imported: a command's module is loaded when that command is asked for, so that `damoos --help` stays quick.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "run": ("damoos.cli.run", "Run a workload once and show what it did."),
+    "tune": ("damoos.cli.tune", "Find the scheme that suits a workload best."),
+    "show": ("damoos.cli.show", "Show the result of a finished tuning."),
+    "workloads": ("damoos.cli.workloads", "List and show the workloads that come with damoos."),
+    "envs": ("damoos.cli.envs", "List and show the tuning environments (what may be changed, and the goal)."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists the commands from `COMMANDS` and imports the one that runs; reports errors in one line."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for name, (_, summary) in COMMANDS.items():
+            self.add_command(TyperCommand(name=name, help=summary), name)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, _, rest = super().resolve_command(ctx, args)
+        assert name is not None  # only None while a shell completes words, which never gets here
+        command = typer.main.get_command(importlib.import_module(COMMANDS[name][0]).app)
+        command.name = name
+        return name, command, rest
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DamoosError as error:
+            if os.environ.get("DAMOOS_DEBUG") == "1":
+                raise
+            typer.echo(f"damoos: {error}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("damoos: interrupted", err=True)
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"damoos {__version__}")
+        raise typer.Exit
+
+
+def _set_catalogue(folder: Path | None) -> None:
+    if folder is not None:
+        os.environ["DAMOOS_CATALOGUE"] = str(folder)
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+    catalogue: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            callback=_set_catalogue,
+            metavar="DIR",
+            help="Look for workloads, envs and machines here first; also DAMOOS_CATALOGUE.",
+        ),
+    ] = None,
+) -> None:
+    """Finds the DAMON/DAMOS scheme that suits a workload.
+
+    Start here:
+
+      damoos workloads list             what can be run
+      damoos run zigzag                 one run, on the simulator
+      damoos tune zigzag --trials 50    search, verify, write a report
+      damoos COMMAND --help             options and more examples
+    """
+
+
+def main() -> None:
+    """The entry point. Exit codes: 0 done, 1 failed, 2 the input is wrong, 130 interrupted."""
+    command = typer.main.get_command(app)
+    try:
+        command(prog_name="damoos")
+    except Exception as error:
+        if os.environ.get("DAMOOS_DEBUG") == "1":
+            raise
+        typer.echo(
+            f"damoos: internal error: {type(error).__name__}: {error} (DAMOOS_DEBUG=1 shows the traceback)", err=True
+        )
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
