@@ -1,0 +1,339 @@
+#!/usr/bin/env python3
+"""How far the simulator is from recordings of a real kernel.
+
+    fidelity.py [--recordings DIR] [--seeds N] [--only REGEX] [--kernel 7.3] [--json] [--keep DIR] [--write-doc FILE]
+
+Every recorded scenario is run again on the simulator with N seeds; `distance.py` judges them in units of the kernel's
+own spread between boots (1: can't be told from another boot). Page-out scenarios of one workload that differ in
+min_age are also ordered by their DAMOOS score, on the kernel and on the simulator, and the two orders compared
+(Spearman). Targets: median ratio at most 2.5, correlation at least 0.9.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+import numpy as np  # noqa: E402
+
+from damoos.backend.registry import open_backend  # noqa: E402
+from damoos.errors import BackendError, InputError  # noqa: E402
+from damoos.ops.record import read_recording, scenario_of, to_recording, write_recording  # noqa: E402
+
+HERE = Path(__file__).resolve().parent
+RECORDINGS = HERE.parent / "tests/data/recordings"
+BACKEND = "sim:vm-lab"
+MEASURES = ("heat", "wss", "regions", "rss", "runtime", "swap_in", "tried", "applied", "kdamond")
+HEADLINE_KINDS = ("monitor", "pageout")
+TARGET_RATIO, TARGET_CORRELATION = 2.5, 0.9
+BEGIN, END = "<!-- fidelity: begin -->", "<!-- fidelity: end -->"
+
+Recording = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Order:
+    """DAMOOS scores of one workload's settings, in the order of `scenarios`, and how well the two orders agree."""
+
+    workload: str
+    scenarios: tuple[str, ...]
+    kernel: tuple[float, ...]
+    simulator: tuple[float, ...]
+    spearman: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recordings", type=Path, default=RECORDINGS, metavar="DIR", help="recordings of a kernel")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="simulated runs of each scenario (3)")
+    parser.add_argument("--only", default="", metavar="REGEX", help="scenarios whose name contains this")
+    parser.add_argument("--kernel", default="7.3", help="recordings of this version (7.3)")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the simulator's recordings there")
+    parser.add_argument("--json", action="store_true", help="everything as JSON on stdout")
+    parser.add_argument("--write-doc", type=Path, metavar="FILE", help="put the tables between the markers of FILE")
+    options = parser.parse_args()
+
+    kernel = select(options.recordings, options.kernel, options.only)
+    if not kernel:
+        sys.exit(f"no recording of {options.kernel} matches in {options.recordings}")
+    with tempfile.TemporaryDirectory() as scratch:
+        simulated_dir = options.keep or Path(scratch, "simulator")
+        simulated_dir.mkdir(parents=True, exist_ok=True)
+        simulated, missing = simulate(kernel, options.seeds, simulated_dir)
+        verdict = judge(kernel, simulated, Path(scratch))
+    report = summary(kernel, simulated, verdict, missing, options.seeds)
+    if options.write_doc:
+        write_between_markers(options.write_doc, markdown(report, options.kernel))
+    print(json.dumps(report, indent=1) if options.json else text(report))
+
+
+def select(folder: Path, version: str, only: str) -> dict[str, dict[Path, Recording]]:
+    """The recordings of one kernel version by scenario."""
+    found: dict[str, dict[Path, Recording]] = collections.defaultdict(dict)
+    for path in sorted(folder.rglob(f"*--{version}*.json.gz")):
+        if re.search(only, path.name.split("--")[0]):
+            recording = read_recording(path)
+            found[recording["name"]][path] = recording
+    return dict(found)
+
+
+def simulate(
+    kernel: dict[str, dict[Path, Recording]], seeds: int, folder: Path
+) -> tuple[dict[str, dict[Path, Recording]], dict[str, str]]:
+    """Runs each scenario again with seeds 1 to `seeds`; what the simulator lacks goes into the second value."""
+    done: dict[str, dict[Path, Recording]] = {}
+    missing: dict[str, str] = {}
+    for number, (name, recordings) in enumerate(kernel.items(), 1):
+        recording = next(iter(recordings.values()))
+        began = time.perf_counter()
+        try:
+            refuse_other_machines(recording)
+            done[name] = {}
+            for seed in range(1, seeds + 1):
+                path = folder / f"{name}--{recording['kernel']}--sim{seed}.json.gz"
+                done[name][path] = rerun(recording, seed)
+                write_recording(done[name][path], path)
+        except (InputError, BackendError) as error:
+            done.pop(name, None)
+            missing[name] = str(error)
+        print(f"{number}/{len(kernel)} {name}: {time.perf_counter() - began:.2f} s", file=sys.stderr, flush=True)
+    return done, missing
+
+
+def refuse_other_machines(recording: Recording) -> None:
+    """Raises BackendError for what the lab set up around DAMON and the simulated machine does not have."""
+    if recording["machine"].get("nodes", 1) != 1:
+        raise BackendError("more than one NUMA node")
+    if recording.get("thp", "never") != "never":
+        raise BackendError("transparent huge pages")
+    if recording.get("feedback"):
+        raise BackendError("feedback to a quota goal during the run")
+
+
+def rerun(recording: Recording, seed: int) -> Recording:
+    """One simulated run of a recorded scenario, as a recording. Raises InputError or BackendError if not possible."""
+    workload, kdamonds, pace = scenario_of(recording)
+    backend = open_backend(BACKEND, pace=pace, trace=True)
+    offered = backend.probe()
+    for context in () if kdamonds is None else kdamonds.kdamonds[0].contexts:
+        wanted = (*((context.ops, offered.ops),), *((s.action, offered.actions) for s in context.schemes))
+        for what, allowed in wanted:
+            if what not in allowed:
+                raise BackendError(f"{what}: {offered.missing.get(what, 'not offered by the backend')}")
+    with backend.start(workload, kdamonds, seed) as session:
+        result = session.finish()
+    return to_recording(
+        result,
+        workload=workload,
+        pace=pace,
+        kernel=recording["kernel"],
+        name=recording["name"],
+        kind=recording["kind"],
+    )
+
+
+def judge(
+    kernel: dict[str, dict[Path, Recording]], simulated: dict[str, dict[Path, Recording]], scratch: Path
+) -> dict[str, Any]:
+    """The verdict of `distance.py`, run as anybody would, on what was simulated."""
+    folders = {"kernel": kernel, "judged": simulated}
+    for folder, recordings in folders.items():
+        (scratch / folder).mkdir()
+        for name in simulated:
+            for path in recordings[name]:
+                (scratch / folder / path.name).symlink_to(path.resolve())
+    command = [sys.executable, str(HERE / "distance.py"), *(str(scratch / folder) for folder in folders), "--json"]
+    verdict: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return verdict
+
+
+def summary(
+    kernel: dict[str, dict[Path, Recording]],
+    simulated: dict[str, dict[Path, Recording]],
+    verdict: dict[str, Any],
+    missing: dict[str, str],
+    seeds: int,
+) -> dict[str, Any]:
+    """All figures of the report."""
+    scenarios = {name.rsplit("--", 1)[0]: row for name, row in verdict["scenarios"].items()}
+    for name, row in scenarios.items():
+        row["kind"] = next(iter(kernel[name].values()))["kind"]
+    orders = score_orders(kernel, simulated)
+    headline = [row for row in scenarios.values() if row["kind"] in HEADLINE_KINDS]
+    correlations = [order.spearman for order in orders]
+    return {
+        "seeds": seeds,
+        "median_ratio": median(row["geometric_mean"] for row in headline),
+        "median_by_kind": {
+            kind: median(row["geometric_mean"] for row in scenarios.values() if row["kind"] == kind)
+            for kind in sorted({row["kind"] for row in scenarios.values()})
+        },
+        "median_by_measure": {
+            measure: median(row["ratio"][measure] for row in headline if measure in row["ratio"])
+            for measure in MEASURES
+        },
+        "spearman": min(correlations, default=None),
+        "orders": [vars(order) for order in orders],
+        "scenarios": scenarios,
+        "not_modelled": missing,
+    }
+
+
+def median(values: Iterable[float]) -> float | None:
+    values = list(values)
+    return statistics.median(values) if values else None
+
+
+def score_orders(kernel: dict[str, dict[Path, Recording]], simulated: dict[str, dict[Path, Recording]]) -> list[Order]:
+    """Per workload with a baseline and at least three page-out settings: their scores, on both sides."""
+    bases = {workload_name(kernel, name): name for name in simulated if kind(kernel, name) == "baseline"}
+    groups: dict[str, list[str]] = collections.defaultdict(list)
+    for name in simulated:
+        if kind(kernel, name) == "pageout":
+            groups[workload_name(kernel, name)].append(name)
+    orders = []
+    for workload, names in groups.items():
+        if workload in bases and len(names) >= 3:
+            names.sort(key=lambda name: min_age(kernel, name))
+            left, right = (
+                [score(side[name].values(), side[bases[workload]].values()) for name in names]
+                for side in (kernel, simulated)
+            )
+            orders.append(Order(workload, tuple(names), tuple(left), tuple(right), spearman(left, right)))
+    return orders
+
+
+def first(side: dict[str, dict[Path, Recording]], name: str) -> Recording:
+    return next(iter(side[name].values()))
+
+
+def kind(side: dict[str, dict[Path, Recording]], name: str) -> str:
+    return str(first(side, name)["kind"])
+
+
+def workload_name(side: dict[str, dict[Path, Recording]], name: str) -> str:
+    return str(first(side, name)["workload"]["name"])
+
+
+def min_age(side: dict[str, dict[Path, Recording]], name: str) -> int:
+    return int(first(side, name)["damon"]["schemes"][0]["access_pattern"]["age"][0])
+
+
+def score(runs: Iterable[Recording], baselines: Iterable[Recording]) -> float:
+    """DAMOOS score with both halves weighing the same, of the means over runs; 0 is no better than the baseline."""
+    (time_ms, rss_kb), (base_ms, base_kb) = (
+        np.mean([(run["result"]["total_ms"], mean_rss_kb(run)) for run in group], axis=0)
+        for group in (list(runs), list(baselines))
+    )
+    return float(-0.5 * 100 * (time_ms / base_ms - 1) - 0.5 * 100 * (rss_kb / base_kb - 1))
+
+
+def mean_rss_kb(recording: Recording) -> float:
+    """Time-weighted over the run."""
+    columns = recording["samples"]["columns"]
+    rows = np.array(recording["samples"]["rows"], dtype=float)
+    t_ms, rss_kb = rows[:, columns.index("t_ms")], rows[:, columns.index("rss_kb")]
+    return float(np.trapezoid(rss_kb, t_ms) / (t_ms[-1] - t_ms[0]))
+
+
+def spearman(left: list[float], right: list[float]) -> float:
+    """Rank correlation, ties sharing their mean rank; 0 where one side has only one rank."""
+    from scipy.stats import rankdata
+
+    ranks = [rankdata(values) for values in (left, right)]
+    return float(np.corrcoef(ranks)[0, 1]) if all(np.ptp(r) > 0 for r in ranks) else 0.0
+
+
+def table_rows(report: dict[str, Any]) -> list[list[str]]:
+    rows = [["scenario", *MEASURES, "ratio"]]
+    for name, row in report["scenarios"].items():
+        rows.append([name, *(ratio_cell(row["ratio"].get(m)) for m in MEASURES), ratio_cell(row["geometric_mean"])])
+    medians = report["median_by_measure"]
+    rows.append(["median", *(ratio_cell(medians[m]) for m in MEASURES), ratio_cell(report["median_ratio"])])
+    return rows
+
+
+def ratio_cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}" if value < 100 else "missing"
+
+
+def headline(report: dict[str, Any]) -> list[str]:
+    lines = []
+    for label, value, met, target in (
+        ("median ratio", report["median_ratio"], lambda v: v <= TARGET_RATIO, f"at most {TARGET_RATIO}"),
+        ("lowest Spearman", report["spearman"], lambda v: v >= TARGET_CORRELATION, f"at least {TARGET_CORRELATION}"),
+    ):
+        if value is not None:
+            lines.append(f"{label} {value:.2f} (target: {target}, {'met' if met(value) else 'MISSED'})")
+    kinds = ", ".join(f"{kind} {value:.2f}" for kind, value in report["median_by_kind"].items())
+    return [*lines, f"median ratio by kind: {kinds}"] if kinds else lines
+
+
+def order_lines(report: dict[str, Any]) -> list[str]:
+    lines = []
+    for order in report["orders"]:
+        pairs = zip(order["scenarios"], order["kernel"], order["simulator"], strict=True)
+        cells = ", ".join(f"{name.rsplit('-', 1)[1]} {left:.1f}/{right:.1f}" for name, left, right in pairs)
+        lines.append(f"{order['workload']}: Spearman {order['spearman']:.2f}; score kernel/simulator: {cells}")
+    return lines
+
+
+def text(report: dict[str, Any]) -> str:
+    rows = table_rows(report)
+    width = max(len(row[0]) for row in rows)
+    lines = [row[0].ljust(width) + "".join(cell.rjust(9) for cell in row[1:]) for row in rows]
+    lines += ["", *order_lines(report), *headline(report)]
+    lines += [f"not modelled yet: {name}: {why}" for name, why in report["not_modelled"].items()]
+    return "\n".join(lines)
+
+
+def markdown(report: dict[str, Any], version: str) -> str:
+    rows = table_rows(report)
+    bars = ["| " + " | ".join(row) + " |" for row in rows]
+    bars.insert(1, "| --- |" + " ---: |" * (len(rows[0]) - 1))
+    missing = [f"- `{name}`: {why}" for name, why in report["not_modelled"].items()]
+    return "\n".join(
+        [
+            f"Linux {version}, {report['seeds']} simulated runs a scenario. Each cell is the distance between "
+            "simulator and kernel in units of the distance between two boots of the kernel; 1 can't be told from another boot.",
+            "",
+            *(f"- {line}" for line in headline(report)),
+            "",
+            *bars,
+            "",
+            "Order of the page-out settings (min_age) by DAMOOS score:",
+            "",
+            *(f"- {line}" for line in order_lines(report)),
+            *(["", "Not modelled yet:", "", *missing] if missing else []),
+        ]
+    )
+
+
+def write_between_markers(path: Path, block: str) -> None:
+    """Replaces what stands between the markers in `path`; the rest stays."""
+    before, begin, rest = path.read_text().partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        sys.exit(f"{path}: needs the lines {BEGIN} and {END}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(f"{before}{BEGIN}\n\n{block}\n\n{END}{after}")
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    main()
