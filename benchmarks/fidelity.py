@@ -158,7 +158,7 @@ def judge(
             for path in recordings[name]:
                 (scratch / folder / path.name).symlink_to(path.resolve())
     command = [sys.executable, str(HERE / "distance.py"), *(str(scratch / folder) for folder in folders), "--json"]
-    verdict: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    verdict: dict[str, Any] = json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
     return verdict
 
 
@@ -310,7 +310,8 @@ def markdown(report: dict[str, Any], version: str) -> str:
     return "\n".join(
         [
             f"Linux {version}, {report['seeds']} simulated runs a scenario. Each cell is the distance between "
-            "simulator and kernel in units of the distance between two boots of the kernel; 1 can't be told from another boot.",
+            "simulator and kernel in units of the distance between two boots of the kernel; 1 can't be told from "
+            "another boot.",
             "",
             *(f"- {line}" for line in headline(report)),
             "",

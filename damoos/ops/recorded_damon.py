@@ -21,7 +21,7 @@ from damoos.damon.schemes import Range, Scheme
 from damoos.errors import ConfigError
 
 _OWN_KEYS = ("operations", "intervals_us", "intervals_goal", "nr_regions", "schemes")
-_UNITS_DROPPED = {Weights: "_permil"}
+_UNITS_DROPPED: dict[type, str] = {Weights: "_permil"}
 
 
 def damon_block(kdamonds: Kdamonds) -> dict[str, Any]:
@@ -114,8 +114,9 @@ def _plain(value: Any, *, keep_defaults: bool = False) -> Any:
         return "Y" if value else "N"
     if not dataclasses.is_dataclass(value) or isinstance(value, type):
         return value
-    default = type(value)()
-    suffix = _UNITS_DROPPED.get(type(value), "")
+    kind: type = type(value)
+    default = kind()
+    suffix = _UNITS_DROPPED.get(kind, "")
     return {
         f.name.removesuffix(suffix): _plain(getattr(value, f.name), keep_defaults=keep_defaults)
         for f in dataclasses.fields(value)
@@ -135,7 +136,7 @@ def _value(kind: Any, tree: Any, where: str) -> Any:
         return kind(tree)
     if get_origin(kind) is tuple:
         return tuple(_value(get_args(kind)[0], item, f"{where}[{i}]") for i, item in enumerate(tree))
-    if not dataclasses.is_dataclass(kind):
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
         if type(tree) is not kind:
             raise ConfigError(f"not {kind.__name__}", field=where, value=tree)
         return tree
