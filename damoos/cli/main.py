@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,8 @@ from typer.core import TyperCommand, TyperGroup
 
 from damoos import __version__
 from damoos.errors import DamoosError
+
+from .options import Catalogue
 
 # Named, not imported: a command's module is loaded when that command is asked for, so that `damoos --help` stays quick.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -64,26 +65,12 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _set_catalogue(folder: Path | None) -> None:
-    if folder is not None:
-        os.environ["DAMOOS_CATALOGUE"] = str(folder)
-
-
 @app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
     ] = False,
-    catalogue: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            file_okay=False,
-            callback=_set_catalogue,
-            metavar="DIR",
-            help="Look for workloads, envs and machines here first; also DAMOOS_CATALOGUE.",
-        ),
-    ] = None,
+    catalogue: Catalogue = None,
 ) -> None:
     """Finds the DAMON/DAMOS scheme that suits a workload.
 

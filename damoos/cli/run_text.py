@@ -1,0 +1,150 @@
+"""A run's result, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from damoos.backend.result import Result
+from damoos.damon.snapshot import Snapshot
+from damoos.report import numbers
+from damoos.workload.masim import MasimWorkload
+
+from .chart import area_chart
+from .console import takes_unicode
+
+REGIONS_SHOWN = 12
+CHART_WIDTH = 100
+
+
+def print_result(
+    screen: Console, result: Result, program: MasimWorkload, seen: Sequence[Snapshot], *, verbose: bool
+) -> None:
+    """Prints what was measured, RSS over time, what DAMON saw (`seen`, a snapshot a step) and the schemes' counters."""
+    how = "without DAMON" if result.asked is None else _schemes_in_words(result)
+    screen.print(
+        Text.assemble(
+            (program.name, "bold"), f" on {result.backend}, {how}, seed {result.seed}, {result.time_kind} time"
+        )
+    )
+    screen.print(_figures(result))
+    width = min(screen.width, CHART_WIDTH)
+    samples = result.samples
+    screen.print()
+    screen.print("RSS over time", style="bold")
+    for line in area_chart(
+        samples.t_s,
+        samples.rss_bytes.astype(float),
+        columns=width,
+        top_label=numbers.size(result.rss_peak_bytes),
+        unicode=takes_unicode(screen),
+    ):
+        screen.print(line, no_wrap=True, crop=True)
+    if seen:
+        _print_regions(screen, seen[-1], everything=verbose)
+    if result.scheme_stats:
+        screen.print()
+        screen.print("Schemes", style="bold")
+        screen.print(_stats(result))
+    if verbose and len(result.phases) > 1:
+        screen.print()
+        screen.print("Phases", style="bold")
+        screen.print(_phases(result))
+
+
+def plain_table(*columns: str, left: int = 1) -> Table:
+    """A table without frames that reads well in 80 columns; all but the first `left` columns are aligned right."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i < left else "right", overflow="fold")
+    return table
+
+
+def _schemes_in_words(result: Result) -> str:
+    count = len(result.scheme_stats)
+    return "monitoring only" if count == 0 else "1 scheme" if count == 1 else f"{count} schemes"
+
+
+def _figures(result: Result) -> Table:
+    rows = [
+        ("runtime", numbers.seconds(result.runtime_s)),
+        (
+            "RSS",
+            f"{numbers.size(result.rss_mean_bytes)} on average, {numbers.size(result.rss_peak_bytes)} at most, "
+            f"{numbers.size(result.rss_last_bytes)} at the end",
+        ),
+        (
+            "swap",
+            f"{numbers.size(result.swap_out_bytes)} out, {numbers.size(result.swap_in_bytes)} in, "
+            f"{numbers.count(result.major_faults)} major faults",
+        ),
+    ]
+    if result.asked is not None:
+        share = 100 * result.kdamond_cpu_s / result.runtime_s if result.runtime_s else 0.0
+        rows.append(
+            (
+                "DAMON",
+                f"{numbers.count(result.nr_regions_mean)} regions on average, kdamond used "
+                f"{numbers.seconds(result.kdamond_cpu_s)} of CPU ({numbers.percent(share)})",
+            )
+        )
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def _print_regions(screen: Console, snapshot: Snapshot, *, everything: bool) -> None:
+    sizes = snapshot.end - snapshot.start
+    order = np.arange(len(sizes))
+    shown = order if everything else np.sort(np.argsort(-sizes, kind="stable")[:REGIONS_SHOWN])
+    table = plain_table("from", "to", "size", "access rate", "for", left=2)
+    samples = snapshot.aggr_us / snapshot.sample_us
+    for i in shown:
+        table.add_row(
+            f"{snapshot.start[i]:#x}",
+            f"{snapshot.end[i]:#x}",
+            numbers.size(sizes[i]),
+            f"{100 * snapshot.nr_accesses[i] / samples:.0f} %",
+            numbers.seconds(snapshot.age[i] * snapshot.aggr_us / 1e6),
+        )
+    screen.print()
+    screen.print("Regions at the end", style="bold")
+    screen.print(table)
+    if len(shown) < len(sizes):
+        screen.print(f"the {len(shown)} largest of {len(sizes)}; -v shows all", style="dim")
+
+
+def _stats(result: Result) -> Table:
+    table = plain_table("scheme", "tried", "", "applied", "", "quota exceeded")
+    schemes = () if result.asked is None else result.asked.context.schemes
+    for i, stats in enumerate(result.scheme_stats):
+        name = f"{i} {schemes[i].action.value}" if i < len(schemes) else str(i)
+        table.add_row(
+            name,
+            f"{numbers.count(stats.nr_tried)} x",
+            numbers.size(stats.sz_tried),
+            f"{numbers.count(stats.nr_applied)} x",
+            numbers.size(stats.sz_applied),
+            f"{numbers.count(stats.qt_exceeds)} x",
+        )
+    return table
+
+
+def _phases(result: Result) -> Table:
+    table = plain_table("phase", "nominal", "took", "accesses")
+    for phase in result.phases:
+        table.add_row(
+            phase.name,
+            numbers.seconds(phase.nominal_ms / 1000),
+            numbers.seconds(phase.elapsed_ms / 1000),
+            numbers.count(phase.accesses),
+        )
+    return table
