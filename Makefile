@@ -45,12 +45,14 @@ $(VENV)/.python:
 	@$(PYTHON) -m venv $(VENV) || { echo "on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@touch $@
 
+$(VENV)/.core: WHAT := .
 $(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
-	$(call install,.)
+	$(install)
 	@touch $@
 
+$(VENV)/.test: WHAT := .[rl,search,test,dev]
 $(VENV)/.test: $(VENV)/.python pyproject.toml constraints.txt
-	$(call install,.[rl,search,test,dev])
+	$(install)
 	@touch $@ $(VENV)/.core
 
 # The pins are tested together on TESTED_PYTHONS; elsewhere the ranges of pyproject.toml decide.
@@ -60,6 +62,6 @@ define install
 	*" $$version "*) constraints="--constraint constraints.txt" ;; \
 	*) constraints=; echo "Python $$version: constraints.txt is for $(TESTED_PYTHONS), installing the newest that fit" ;; \
 	esac; \
-	echo "installing $(1) into $(VENV) (Python $$version)"; \
-	$(BIN)/python -m pip install --quiet --prefer-binary $$constraints --editable '$(1)'
+	echo "installing $(WHAT) into $(VENV) (Python $$version)"; \
+	$(BIN)/python -m pip install --quiet --prefer-binary $$constraints --editable '$(WHAT)'
 endef
