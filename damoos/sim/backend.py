@@ -1,0 +1,87 @@
+"""The simulator as a backend: `sim:MACHINE`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from damoos.backend.base import Capabilities
+from damoos.damon.kdamonds import Kdamonds
+from damoos.errors import InputError
+from damoos.workload.masim import MasimWorkload
+from damoos.workload.pace import Pace
+
+from .machine import Machine, load_machine
+from .session import SimSession
+from .support import MISSING, SUPPORTED_ACTIONS
+
+DEFAULT_MACHINE = "zram"
+SIMULATED_KERNEL = "7.3"
+
+
+@dataclass(frozen=True)
+class SimBackend:
+    """Runs workloads on a named machine model, deterministic in (workload, kdamonds, machine, pace, seed).
+
+    `sample_every_s`: how often RSS and counters are sampled. `trace`: keep DAMON's regions of every aggregation in the
+    result. `exact`: check region by region and sample by sample instead of drawing sums (slow; the oracle of tests).
+    """
+
+    machine: Machine
+    pace: Pace = Pace()
+    sample_every_s: float = 0.1
+    trace: bool = False
+    exact: bool = False
+
+    @property
+    def name(self) -> str:
+        """`sim:MACHINE`."""
+        return f"sim:{self.machine.name}"
+
+    def probe(self) -> Capabilities:
+        """What the simulator models."""
+        return Capabilities(
+            backend=self.name,
+            kernel=SIMULATED_KERNEL,
+            time_kind="simulated",
+            ops=("vaddr",),
+            actions=SUPPORTED_ACTIONS,
+            missing=dict(MISSING),
+        )
+
+    def start(self, workload: MasimWorkload, kdamonds: Kdamonds | None, seed: int) -> SimSession:
+        """Starts a run; see `Backend.start`."""
+        return SimSession(
+            self.name,
+            self.machine,
+            workload,
+            kdamonds,
+            seed,
+            pace=self.pace,
+            sample_every_us=self.sample_every_s * 1e6,
+            trace=self.trace,
+            exact=self.exact,
+        )
+
+
+def open_sim(
+    detail: str = "",
+    *,
+    timing: str = "work",
+    pace: Pace | None = None,
+    sample_every_s: float = 0.1,
+    trace: bool = False,
+    exact: bool = False,
+) -> SimBackend:
+    """The simulator with the machine model `detail` (a name or a TOML file; default zram).
+
+    `timing` "work" or "time" is a shortcut for `pace`. Raises InputError for an unknown machine or timing.
+    """
+    if timing not in ("work", "time"):
+        raise InputError("unknown timing", field="timing", value=timing, allowed="work, time")
+    return SimBackend(
+        machine=load_machine(detail or DEFAULT_MACHINE),
+        pace=pace if pace is not None else Pace(timing="work" if timing == "work" else "time"),
+        sample_every_s=sample_every_s,
+        trace=trace,
+        exact=exact,
+    )

@@ -1,0 +1,207 @@
+"""The loop of kdamond, in simulated time, with the workload running beside it.
+
+Restates mm/damon/core.c kdamond_fn() of Linux 7.3. The kernel counts sampling iterations; the simulator goes from event
+to event (aggregation, scheme, operations update) and lets the iterations between two events pass at once.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .access import advance_closely, advance_steadily, begin_phase, is_running, steady_intervals
+from .jit import entry, kernel
+from .monitor import check_accesses, check_each
+from .recorder import buffers_full, elapse, last_sample, trace_aggregation
+from .regions import (
+    apply_min_nr_regions,
+    merge_regions,
+    new_region,
+    reset_aggregated,
+    samples_per_aggregation,
+    set_regions,
+    split_regions,
+)
+from .schemes import apply_period, apply_schemes
+from .state import (
+    C_COARSE,
+    C_REGION,
+    C_SAMPLE,
+    C_SHARED,
+    C_SLACK,
+    C_SWITCH,
+    C_TICK,
+    C_WAIT,
+    CUR,
+    DAMON_ON,
+    DONE,
+    EXACT,
+    KDAMOND_CPU,
+    NEXT_AGGR,
+    NEXT_OPS,
+    NOW,
+    NR_AGGREGATIONS,
+    NR_REGIONS,
+    PASSED,
+    S_NEXT,
+    SAMPLE_EVERY,
+    SAMPLE_US,
+    SUM_REGIONS,
+    UPDATE_US,
+)
+
+_NO_DAMON_STEP_US = 5_000.0
+_ROOM = 400
+"""Samples that one stretch may write; `buffers_full` keeps room for more."""
+
+
+@kernel
+def turn_on(st):
+    """Starts DAMON: vaddr's three ranges, cut to the minimal number of regions; all schedules begin now."""
+    cur = st.n[CUR]
+    for i in range(st.range_start.size):
+        new_region(st, cur, i, st.range_start[i], st.range_end[i])
+    st.n[NR_REGIONS] = st.range_start.size
+    apply_min_nr_regions(st)
+    st.n[DAMON_ON] = 1
+    schedule(st)
+
+
+@kernel
+def schedule(st):
+    """Sets the next aggregation, operations update and scheme passes from the attributes, counted from now."""
+    passed = st.n[PASSED]
+    st.n[NEXT_AGGR] = passed + samples_per_aggregation(st)
+    st.n[NEXT_OPS] = passed + st.n[UPDATE_US] // max(1, st.n[SAMPLE_US])
+    for k in range(st.scheme.shape[0]):
+        st.scheme[k, S_NEXT] = passed + apply_period(st, k)
+
+
+@kernel
+def iteration(st):
+    """(wall µs, kdamond's CPU µs, share of the CPU left to the workload) of a sampling iteration with the regions of now.
+
+    kdamond sleeps after its work, so the work lengthens the period; sleeps of `coarse_sleep_us` and more end on a timer
+    tick, one tick later than asked.
+    """
+    cpu = st.c[C_SAMPLE] + st.c[C_REGION] * st.n[NR_REGIONS]
+    shared = st.c[C_SHARED] != 0.0 and is_running(st)
+    busy = cpu * (1.0 + st.c[C_WAIT]) if shared else cpu
+    sleep = float(max(1, st.n[SAMPLE_US]))
+    tick = st.c[C_TICK]
+    if sleep >= st.c[C_COARSE]:
+        wall = (math.ceil(sleep / tick - 1e-9) + 1.0 + math.floor(busy / tick)) * tick
+    else:
+        wall = sleep + st.c[C_SLACK] + busy
+    left = 1.0 - min(0.9, (cpu + st.c[C_SWITCH]) / wall) if shared else 1.0
+    return wall, cpu, left
+
+
+@kernel
+def _sample(st, n):
+    # n sampling iterations; fewer if the workload ends. Returns how many.
+    done = 0
+    while done < n and st.n[DONE] == 0:
+        wall, cpu, share = iteration(st)
+        if st.n[EXACT] == 1:
+            advance_closely(st, wall, share)
+            check_each(st)
+            st.f[KDAMOND_CPU] += cpu
+            done += 1
+            continue
+        m = steady_intervals(st, n - done, wall, share)
+        if m == 0:
+            m = 1
+            advance_closely(st, wall, share)
+        else:
+            advance_steadily(st, m, wall, share)
+        check_accesses(st, m)
+        st.f[KDAMOND_CPU] += cpu * m
+        done += m
+    st.n[PASSED] += done
+    return done
+
+
+@kernel
+def _next_event(st):
+    event = st.n[NEXT_AGGR]
+    if st.n[NEXT_OPS] < event:
+        event = st.n[NEXT_OPS]
+    for k in range(st.scheme.shape[0]):
+        event = min(event, st.scheme[k, S_NEXT])
+    return max(event, st.n[PASSED] + 1)
+
+
+@kernel
+def _kdamond(st, until_us):
+    wall, _, _ = iteration(st)
+    left = min(until_us - st.f[NOW], _ROOM * st.f[SAMPLE_EVERY])
+    most = max(1, int(math.ceil(left / wall)))
+    _sample(st, min(_next_event(st) - st.n[PASSED], most))
+    if st.n[DONE] == 1:
+        return
+    passed = st.n[PASSED]
+    aggregated = passed >= st.n[NEXT_AGGR]
+    if aggregated:
+        merge_regions(st)
+        apply_min_nr_regions(st)
+    apply_schemes(st)
+    if st.n[DONE] == 1:
+        return
+    if aggregated:
+        st.n[NEXT_AGGR] = passed + samples_per_aggregation(st)
+        st.n[NR_AGGREGATIONS] += 1
+        st.n[SUM_REGIONS] += st.n[NR_REGIONS]
+        trace_aggregation(st)
+        reset_aggregated(st)
+        split_regions(st)
+    if passed >= st.n[NEXT_OPS]:
+        st.n[NEXT_OPS] = passed + st.n[UPDATE_US] // max(1, st.n[SAMPLE_US])
+        set_regions(st, st.range_start, st.range_end)
+
+
+@kernel
+def _workload_alone(st, until_us):
+    left = min(until_us - st.f[NOW], _ROOM * st.f[SAMPLE_EVERY])
+    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
+    if n > 0:
+        advance_steadily(st, n, _NO_DAMON_STEP_US, 1.0)
+    else:
+        advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
+
+
+@entry
+def begin(st):
+    """Before the first step: the first sample and the first phase."""
+    elapse(st, 1e-9)
+    begin_phase(st)
+
+
+@entry
+def start_damon(st):
+    """Turns DAMON on with the attributes and schemes in the state."""
+    turn_on(st)
+
+
+@entry
+def reschedule(st):
+    """After attributes or schemes were changed online."""
+    schedule(st)
+
+
+@entry
+def run(st, until_us):
+    """Runs to `until_us` or the end of the workload. Returns True when the buffers are full and must be emptied first."""
+    while st.n[DONE] == 0 and st.f[NOW] < until_us - 1e-6:
+        if buffers_full(st):
+            return True
+        if st.n[DAMON_ON] == 1:
+            _kdamond(st, until_us)
+        else:
+            _workload_alone(st, until_us)
+    return buffers_full(st)
+
+
+@entry
+def finish(st):
+    """After the end of the workload: the last sample."""
+    last_sample(st)

@@ -1,0 +1,97 @@
+"""The simulated process: its address space, who touches what, and the three ranges that vaddr monitors.
+
+The address space imitates a small static program on x86-64 without address randomisation, as the recorded runs show
+it: text, data and heap low (419 pages), the workload's regions at the top of the mmap area with the first one highest,
+vvar and vdso 503 pages above them, the stack (33 pages) above all. Page numbers are relative to the lowest workload
+region, so those below it are negative.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from damoos.workload.masim import MasimWorkload
+
+PAGE = 4096
+LOW_PAGES = 419
+STACK_PAGES = 33
+_TOP_TO_LOW = 34_359_704_064  # pages between the start of the program and the end of the workload's regions
+_VDSO_GAP, _VDSO_PAGES = 503, 8
+_STACK_GAP = 33_246
+
+
+@dataclass(frozen=True)
+class Area:
+    """Pages [start, end) that are touched alike. `hot_pages` of them belong to the program's own loop."""
+
+    name: str
+    start: int
+    end: int
+    hot_pages: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """`areas`: sorted, workload regions (by index in `region_area`) and the program's own hot spots; pages in no area
+    are never touched. `mapped`: (name, start, end) of what exists; `special`: what madvise refuses (vvar, vdso)."""
+
+    areas: tuple[Area, ...]
+    region_area: tuple[int, ...]
+    mapped: tuple[tuple[str, int, int], ...]
+    special: tuple[tuple[int, int], ...]
+    workload_pages: int
+
+
+def lay_out(workload: MasimWorkload) -> Layout:
+    """The address space of a process that runs `workload`."""
+    placed: list[Area] = []
+    page = 0
+    for region in reversed(workload.regions):
+        pages = -(-region.sz // PAGE)
+        placed.append(Area(region.name, page, page + pages))
+        page += pages
+    top, low, stack = page, page - _TOP_TO_LOW, page + _STACK_GAP
+    vdso = top + _VDSO_GAP
+    # Where the recorded program is hot: two pages of code, one of constants, one of variables, the top of the stack.
+    own = [
+        Area("[text]", low, low + 20, 2),
+        Area("[data]", low + 160, low + 200, 1),
+        Area("[bss]", low + 360, low + 400, 1),
+        Area("[stack]", stack + STACK_PAGES - 1, stack + STACK_PAGES, 1),
+    ]
+    areas = tuple(sorted([*placed, *own], key=lambda a: a.start))
+    index = {a.start: i for i, a in enumerate(areas)}
+    mapped = (
+        ("[program]", low, low + LOW_PAGES),
+        ("[workload]", 0, top),
+        ("[vdso]", vdso, vdso + _VDSO_PAGES),
+        ("[stack]", stack, stack + STACK_PAGES),
+    )
+    return Layout(
+        areas=areas,
+        region_area=tuple(index[a.start] for a in reversed(placed)),
+        mapped=mapped,
+        special=((vdso, vdso + _VDSO_PAGES),),
+        workload_pages=top,
+    )
+
+
+def three_ranges(mapped: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The ranges around the two largest gaps between `mapped` ranges (start, end); [] if there are less than two gaps.
+
+    Kernel: mm/damon/vaddr.c __damon_va_three_regions(): a later gap replaces an earlier one only if larger.
+    """
+    gaps: list[tuple[int, int]] = []
+    ordered = sorted(mapped)
+    first = second = (0, 0)
+    for (_, end), (start, _) in zip(ordered, ordered[1:], strict=False):
+        gap = (end, start)
+        size = start - end
+        if size > first[1] - first[0]:
+            first, second = gap, first
+        elif size > second[1] - second[0]:
+            second = gap
+    gaps = sorted(g for g in (first, second) if g[1] > g[0])
+    if len(gaps) < 2:
+        return []
+    return [(ordered[0][0], gaps[0][0]), (gaps[0][1], gaps[1][0]), (gaps[1][1], ordered[-1][1])]

@@ -1,0 +1,287 @@
+"""Adaptive regions adjustment: merging, ageing and splitting, and fitting regions to address ranges.
+
+Restates mm/damon/core.c of Linux 7.3: damon_merge_regions_of(), kdamond_merge_regions(), damon_split_regions_of(),
+kdamond_split_regions(), damon_set_regions(), damon_nr_accesses_to_accesses_bp() and friends. Sizes are pages, since
+every region is a multiple of the minimum region size, 4 KiB.
+"""
+
+from __future__ import annotations
+
+from .jit import kernel
+from .rng import SPLIT, below
+from .state import (
+    AGGR_US,
+    CUR,
+    LAST_NR_REGIONS,
+    MAX_NR_ACCESSES,
+    MAX_REGIONS,
+    MIN_REGIONS,
+    NEXT_AGGR,
+    NR_REGIONS,
+    PASSED,
+    SAMPLE_US,
+    SIZE_LIMIT,
+    SPLIT_ROTATION,
+)
+
+_PAGE = 4096
+
+
+@kernel
+def samples_per_aggregation(st):
+    return max(1, st.n[AGGR_US] // max(1, st.n[SAMPLE_US]))
+
+
+@kernel
+def copy_region(st, frm, i, to, j):
+    st.start[to, j], st.end[to, j] = st.start[frm, i], st.end[frm, i]
+    st.nr_accesses[to, j], st.last_nr_accesses[to, j] = st.nr_accesses[frm, i], st.last_nr_accesses[frm, i]
+    st.age[to, j] = st.age[frm, i]
+
+
+@kernel
+def merge_pass(st, threshold, limit, ageing):
+    """One pass over all regions: ages are counted (if `ageing`), then alike neighbours are joined up to `limit` pages.
+
+    The left region of a pair is the running average of what was joined before it; averages are by size, truncated.
+    Kernel: damon_merge_regions_of(), damon_merge_two_regions().
+    """
+    cur, count = st.n[CUR], st.n[NR_REGIONS]
+    if count == 0:
+        return
+    start, end, nr, last, age = (
+        st.start[cur],
+        st.end[cur],
+        st.nr_accesses[cur],
+        st.last_nr_accesses[cur],
+        st.age[cur],
+    )
+    out = -1
+    for i in range(count):
+        nr_i, last_i, age_i = nr[i], last[i], age[i]
+        if ageing:
+            if abs(nr_i - last_i) > threshold or (nr_i == 0) != (last_i == 0):
+                age_i = 0
+            else:
+                age_i += 1
+        size = end[i] - start[i]
+        if out >= 0 and end[out] == start[i] and abs(nr[out] - nr_i) <= threshold:
+            left = end[out] - start[out]
+            if left + size <= limit:
+                both = left + size
+                if nr[out] != nr_i:
+                    nr[out] = (nr[out] * left + nr_i * size) // both
+                if age[out] != age_i:
+                    age[out] = (age[out] * left + age_i * size) // both
+                end[out] = end[i]
+                continue
+        out += 1
+        start[out], end[out], nr[out], last[out], age[out] = start[i], end[i], nr_i, last_i, age_i
+    st.n[NR_REGIONS] = out + 1
+
+
+@kernel
+def merge_regions(st):
+    """Ages and merges; again with doubled thresholds while there are more than the maximal number of regions.
+
+    Kernel: kdamond_merge_regions() of 7.3: the last threshold is the number of samples of an aggregation, and ages are
+    counted in the first pass only.
+    """
+    cur = st.n[CUR]
+    greatest = 0
+    for i in range(st.n[NR_REGIONS]):
+        greatest = max(greatest, st.nr_accesses[cur, i])
+    st.n[MAX_NR_ACCESSES] = greatest
+    threshold = greatest // 10
+    most = samples_per_aggregation(st)
+    limit = st.n[SIZE_LIMIT]
+    merge_pass(st, threshold, limit, True)
+    while st.n[NR_REGIONS] > st.n[MAX_REGIONS] and threshold < most:
+        threshold = next_threshold(threshold, most)
+        merge_pass(st, threshold, limit, False)
+
+
+@kernel
+def next_threshold(threshold, most):
+    """The threshold of the next merge pass: doubled, at least 1, and `most` from half of that on."""
+    return max(1, 2 * threshold) if threshold < most // 2 else most
+
+
+@kernel
+def total_pages(st):
+    cur, total = st.n[CUR], 0
+    for i in range(st.n[NR_REGIONS]):
+        total += st.end[cur, i] - st.start[cur, i]
+    return total
+
+
+@kernel
+def apply_min_nr_regions(st):
+    """Cuts regions so that there can be no fewer than the minimal number; sets the size limit of merging.
+
+    Kernel: damon_apply_min_nr_regions(), 7.1 and later.
+    """
+    size = max(total_pages(st) * _PAGE // max(1, st.n[MIN_REGIONS]), _PAGE)
+    limit = -(-size // _PAGE)
+    st.n[SIZE_LIMIT] = limit
+    cur, count = st.n[CUR], st.n[NR_REGIONS]
+    longest = 0
+    for i in range(count):
+        longest = max(longest, st.end[cur, i] - st.start[cur, i])
+    if longest <= limit:
+        return
+    to, out = 1 - cur, 0
+    for i in range(count):
+        copy_region(st, cur, i, to, out)
+        while st.end[to, out] - st.start[to, out] > limit and out + 1 < st.start.shape[1]:
+            cut_copy(st, to, out, st.start[to, out] + limit)
+            out += 1
+        out += 1
+    st.n[CUR], st.n[NR_REGIONS] = to, out
+
+
+@kernel
+def cut_copy(st, buf, i, page):
+    """Region `i` ends at `page`, region `i + 1` (overwritten) is the rest of it; counters and age are copied."""
+    copy_region(st, buf, i, buf, i + 1)
+    st.start[buf, i + 1] = page
+    st.end[buf, i] = page
+
+
+@kernel
+def split_regions(st):
+    """Cuts regions at random points, so that differences inside them can be found.
+
+    Kernel: kdamond_split_regions() of 7.3: nothing at the maximum; every k-th region, in turns, above half of it; else
+    each region into two, or three if the number of regions stays the same below a third of the maximum.
+    """
+    cur, count, most = st.n[CUR], st.n[NR_REGIONS], st.n[MAX_REGIONS]
+    if count < most:
+        to = 1 - cur
+        if count > most // 2:
+            _split_some(st, cur, to, count, most // (most - count))
+        else:
+            pieces = 3 if count == st.n[LAST_NR_REGIONS] and count < most // 3 else 2
+            _split_all(st, cur, to, count, pieces)
+    st.n[LAST_NR_REGIONS] = count
+
+
+@kernel
+def _cut_point(st, size):
+    # 10 % to 90 % of the size in whole pages; 0: no cut.
+    return (1 + below(st.rng, SPLIT, 9)) * size // 10
+
+
+@kernel
+def _split_some(st, cur, to, count, step):
+    rotation = st.n[SPLIT_ROTATION]
+    st.n[SPLIT_ROTATION] = rotation + 1
+    offset = rotation % step
+    out = 0
+    for i in range(count):
+        copy_region(st, cur, i, to, out)
+        size = st.end[to, out] - st.start[to, out]
+        if i % step == offset and size >= 2 and out + 2 < st.start.shape[1]:
+            cut = _cut_point(st, size)
+            if 0 < cut < size:
+                cut_copy(st, to, out, st.start[to, out] + cut)
+                out += 1
+        out += 1
+    st.n[CUR], st.n[NR_REGIONS] = to, out
+
+
+@kernel
+def _split_all(st, cur, to, count, pieces):
+    out = 0
+    for i in range(count):
+        copy_region(st, cur, i, to, out)
+        size = st.end[to, out] - st.start[to, out]
+        cuts = 0
+        # The left piece is cut again, so the pieces come out in reverse: later ones lie further left.
+        first_cut = second_cut = 0
+        for _ in range(pieces - 1):
+            if size <= 2:
+                break
+            cut = _cut_point(st, size)
+            if cut == 0 or cut >= size:
+                continue
+            if cuts == 0:
+                first_cut = cut
+            else:
+                second_cut = cut
+            cuts += 1
+            size = cut
+        origin = st.start[to, out]
+        if cuts == 2:
+            cut_copy(st, to, out, origin + second_cut)
+            out += 1
+        if cuts >= 1:
+            cut_copy(st, to, out, origin + first_cut)
+            out += 1
+        out += 1
+    st.n[CUR], st.n[NR_REGIONS] = to, out
+
+
+@kernel
+def reset_aggregated(st):
+    """Starts a new window: counters become the last ones. Kernel: kdamond_reset_aggregated()."""
+    cur = st.n[CUR]
+    for i in range(st.n[NR_REGIONS]):
+        st.last_nr_accesses[cur, i] = st.nr_accesses[cur, i]
+        st.nr_accesses[cur, i] = 0
+
+
+@kernel
+def moving_rate(st, i):
+    """nr_accesses of region `i` as schemes see it: the running window filled up with the last one.
+
+    Kernel: damon_nr_accesses_mvsum() of 7.3 (no stored field).
+    """
+    cur = st.n[CUR]
+    left = max(st.n[NEXT_AGGR] - st.n[PASSED], 0)
+    return moving_sum(st.nr_accesses[cur, i], st.last_nr_accesses[cur, i], left * 10000 // samples_per_aggregation(st))
+
+
+@kernel
+def moving_sum(nr_accesses, last_nr_accesses, left_bp):
+    if left_bp == 0:
+        return nr_accesses
+    if left_bp == 10000:
+        return last_nr_accesses
+    return nr_accesses + last_nr_accesses * left_bp // 10000
+
+
+@kernel
+def set_regions(st, starts, ends):
+    """Fits the regions to sorted ranges [starts, ends): drops those outside, moves the outermost, fills holes.
+
+    Kernel: damon_set_regions() by damon_va_update().
+    """
+    cur, count = st.n[CUR], st.n[NR_REGIONS]
+    to, out, i = 1 - cur, 0, 0
+    for r in range(starts.size):
+        lo, hi = starts[r], ends[r]
+        while i < count and st.end[cur, i] <= lo:
+            i += 1
+        first = out
+        while i < count and st.start[cur, i] < hi:
+            if out > first and st.start[cur, i] > st.end[to, out - 1]:
+                new_region(st, to, out, st.end[to, out - 1], st.start[cur, i])
+                out += 1
+            copy_region(st, cur, i, to, out)
+            out += 1
+            # A region that reaches into the next range too is gone for it: its end moves to this range's.
+            i += 1
+        if out == first:
+            new_region(st, to, out, lo, hi)
+            out += 1
+        else:
+            st.start[to, first] = lo
+            st.end[to, out - 1] = hi
+    st.n[CUR], st.n[NR_REGIONS] = to, out
+
+
+@kernel
+def new_region(st, buf, i, start, end):
+    st.start[buf, i], st.end[buf, i] = start, end
+    st.nr_accesses[buf, i] = st.last_nr_accesses[buf, i] = st.age[buf, i] = 0

@@ -1,0 +1,164 @@
+"""Counter-based random numbers for compiled code: the stream depends on (seed, stream, draw) and nothing else.
+
+splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014) over a counter.
+A generator is one cell of a uint64 array, so state is a value that can be copied and compared.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .jit import kernel
+
+MONITOR, SPLIT, WORKLOAD = 0, 1, 2
+"""Streams: sampling of regions, split points, and what the workload does."""
+NR_STREAMS = 3
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX2 = np.uint64(0x94D049BB133111EB)
+_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+_TO_UNIT = 1.0 / 9007199254740992.0
+
+
+def seed_streams(seed: int, environment: int = 0) -> NDArray[np.uint64]:
+    """Start counters, uint64 [NR_STREAMS], of all streams of one simulated run."""
+    return np.random.SeedSequence([seed, environment]).generate_state(NR_STREAMS, np.uint64)
+
+
+@kernel
+def next_u64(rng, stream):
+    z = rng[stream] + _GOLDEN
+    rng[stream] = z
+    z = (z ^ (z >> _S30)) * _MIX1
+    z = (z ^ (z >> _S27)) * _MIX2
+    return z ^ (z >> _S31)
+
+
+@kernel
+def uniform(rng, stream):
+    """A float in [0, 1)."""
+    return np.float64(np.int64(next_u64(rng, stream) >> _S11)) * _TO_UNIT
+
+
+@kernel
+def below(rng, stream, n):
+    """An integer uniform in 0..n-1, n up to 2^53."""
+    return np.int64(uniform(rng, stream) * n)
+
+
+@kernel
+def _binomial_small(rng, stream, n, p):
+    # Inversion by the recurrence of the probabilities; p <= 0.5 and n p < 10, so the first term can't underflow.
+    odds = p / (1.0 - p)
+    term = math.exp(n * math.log1p(-p))
+    u = uniform(rng, stream)
+    k = 0
+    while u >= term and k < n:
+        u -= term
+        k += 1
+        term *= odds * (n - k + 1) / k
+    return k
+
+
+@kernel
+def _stirling(k):
+    # Remainder of Stirling's series for log(k!), k >= 10 or by table below.
+    if k == 0:
+        return 0.08106146679532726
+    if k == 1:
+        return 0.04134069595540929
+    if k == 2:
+        return 0.02767792568499834
+    if k == 3:
+        return 0.02079067210376509
+    if k == 4:
+        return 0.01664469118982119
+    if k == 5:
+        return 0.01387612882307075
+    if k == 6:
+        return 0.01189670994589177
+    if k == 7:
+        return 0.01041126526197209
+    if k == 8:
+        return 0.009255462182712733
+    if k == 9:
+        return 0.008330563433362871
+    kp1sq = (k + 1.0) * (k + 1.0)
+    return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / kp1sq) / kp1sq) / (k + 1)
+
+
+@kernel
+def _binomial_btrs(rng, stream, n, p):
+    # Hoermann, The generation of binomial random variates (1993), algorithm BTRS; needs p <= 0.5 and n p >= 10.
+    spq = math.sqrt(n * p * (1 - p))
+    b = 1.15 + 2.53 * spq
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    c = n * p + 0.5
+    vr = 0.92 - 4.2 / b
+    alpha = (2.83 + 5.1 / b) * spq
+    m = math.floor((n + 1) * p)
+    while True:
+        u = uniform(rng, stream) - 0.5
+        v = uniform(rng, stream)
+        us = 0.5 - abs(u)
+        k = math.floor((2 * a / us + b) * u + c) if us > 0 else -1.0
+        if us >= 0.07 and v <= vr:
+            return np.int64(k)
+        if k < 0 or k > n or v <= 0:
+            continue
+        v = math.log(v * alpha / (a / (us * us) + b))
+        bound = (
+            (m + 0.5) * math.log((m + 1) / ((p / (1 - p)) * (n - m + 1)))
+            + (n + 1) * math.log((n - m + 1) / (n - k + 1))
+            + (k + 0.5) * math.log((p / (1 - p)) * (n - k + 1) / (k + 1))
+            + _stirling(m)
+            + _stirling(n - m)
+            - _stirling(k)
+            - _stirling(n - k)
+        )
+        if v <= bound:
+            return np.int64(k)
+
+
+@kernel
+def binomial(rng, stream, n, p):
+    """How many of `n` independent trials of probability `p` succeed."""
+    if n <= 0 or p <= 0.0:
+        return 0
+    if p >= 1.0:
+        return n
+    q = p if p <= 0.5 else 1.0 - p
+    k = _binomial_small(rng, stream, n, q) if n * q < 10.0 else _binomial_btrs(rng, stream, n, q)
+    return k if p <= 0.5 else n - k
+
+
+@kernel
+def hypergeometric(rng, stream, marked, total, drawn):
+    """How many of `marked` among `total` things are in a random subset of `drawn`."""
+    if marked <= 0 or drawn <= 0:
+        return 0
+    if drawn >= total:
+        return marked
+    if marked >= total:
+        return drawn
+    # Few draws: one by one. Many: normal with the hypergeometric's mean and variance, within its support; used for
+    # cutting extents of thousands of pages, where the difference is below a page in a thousand.
+    few = min(marked, drawn)
+    if few <= 32:
+        other = max(marked, drawn)
+        hits = 0
+        for i in range(few):
+            if uniform(rng, stream) * (total - i) < other - hits:
+                hits += 1
+        return hits
+    mean = drawn * (marked / total)
+    variance = mean * (1.0 - marked / total) * ((total - drawn) / (total - 1.0))
+    u = max(uniform(rng, stream), 1e-300)
+    z = math.sqrt(-2.0 * math.log(u)) * math.cos(6.283185307179586 * uniform(rng, stream))
+    hits = np.int64(math.floor(mean + z * math.sqrt(variance) + 0.5))
+    lowest = max(0, drawn + marked - total)
+    return min(max(hits, lowest), few)

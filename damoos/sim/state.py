@@ -1,0 +1,258 @@
+"""The state of one simulated run as plain arrays, and how it is built from values.
+
+Compiled code sees one `State`, a named tuple of arrays. Scalars live in three small arrays addressed by the constants
+below, so that a state can be copied and many can be stacked. Pages are 4 KiB; times are µs of the simulated clock.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.schemes import Action
+from damoos.workload.masim import MasimWorkload
+from damoos.workload.pace import Pace
+
+from .layout import PAGE, Layout, lay_out, three_ranges
+from .machine import Machine
+from .rng import seed_streams
+
+# Integers of a run: `State.n`.
+PASSED, NEXT_AGGR, NEXT_OPS = 0, 1, 2  # sampling iterations, as the kernel's passed_sample_intervals and next_*_sis
+NR_REGIONS, CUR = 3, 4  # regions in use; which of the two region buffers is current
+LAST_NR_REGIONS, SPLIT_ROTATION = 5, 6  # the kernel's static variables of splitting
+SIZE_LIMIT = 7  # pages, greatest size that merging may make
+MAX_NR_ACCESSES = 8  # greatest counter of the last finished window
+NR_EXTENTS = 9
+PHASE, DONE, PATTERN = 10, 11, 12  # current phase; whether the workload has ended; pattern of the running batch
+SAMPLE_US, AGGR_US, UPDATE_US, MIN_REGIONS, MAX_REGIONS = 13, 14, 15, 16, 17
+DAMON_ON = 18
+SWAPPED, UNTOUCHED = 19, 20  # pages over all areas
+MAJOR_FAULTS, SWAP_IN, SWAP_OUT = 21, 22, 23
+NR_SAMPLES, NR_TRACE_ROWS, NR_TRACE_REGIONS = 24, 25, 26
+TRACE, EXACT = 27, 28  # keep a trace; draw sample by sample (the oracle)
+NR_AGGREGATIONS, SUM_REGIONS = 29, 30
+FAULTING = 31  # whether pages of areas that the current phase uses are out
+NR_SAMPLED = 32  # region checks made, for kdamond's CPU
+WINDOW_MAX = 33  # most regions that a window had
+N_SIZE = 40
+
+# Floats of a run: `State.f`.
+NOW, PHASE_START, PHASE_ACCESSES, BATCH_LEFT = 0, 1, 2, 3
+KDAMOND_CPU, RSS_INTEGRAL = 4, 5
+NEXT_SAMPLE_AT, SAMPLE_EVERY = 6, 7
+LAST_RSS = 8
+PHASE_END_AT = 9  # with timing by time: when the phase is over
+F_SIZE = 16
+
+# Costs and rates: `State.c`.
+C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
+C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
+C_SIZE = 20
+
+# Rows of `State.scheme` (int64) and `State.stats` (int64).
+S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_US, S_NEXT, S_MAX_SNAPSHOTS = range(10)
+S_SIZE = 10
+ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
+ST_SIZE = 7
+A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD = 0, 1, 2, 3
+ACTIONS = {Action.STAT: A_STAT, Action.PAGEOUT: A_PAGEOUT, Action.WILLNEED: A_WILLNEED, Action.COLD: A_COLD}
+
+_I63 = 2**63 - 1
+SAMPLE_COLUMNS = ("t_us", "rss_pages", "swapped", "major_faults", "swap_in", "swap_out", "kdamond_us", "nr_regions")
+SAMPLE_CAPACITY = 4096
+TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
+
+
+class State(NamedTuple):
+    """Arrays of one run; sizes: A areas, P phases, Q patterns, R region capacity, E extent capacity, K schemes."""
+
+    n: np.ndarray  # int64 [N_SIZE]
+    f: np.ndarray  # float64 [F_SIZE]
+    c: np.ndarray  # float64 [C_SIZE]
+    rng: np.ndarray  # uint64 [NR_STREAMS]
+    area_start: np.ndarray  # int64 [A] pages
+    area_end: np.ndarray  # int64 [A]
+    area_hot: np.ndarray  # int64 [A] pages of the program's own loop
+    area_swapped: np.ndarray  # int64 [A] pages
+    area_untouched: np.ndarray  # int64 [A] pages
+    area_at: np.ndarray  # float64 [A] position of sequential access, pages from the area's start
+    hit_p: np.ndarray  # float64 [A] chance that a page is touched in a sampling interval in which the area is active
+    hit_n: np.ndarray  # int64 [A] sampling intervals of the segment in which the area is active
+    sweep_from: np.ndarray  # float64 [A] first page of a slow sweep in this segment, from the area's start
+    sweep_pages: np.ndarray  # float64 [A] pages it covers in the segment, 0: no slow sweep
+    sweep_step: np.ndarray  # float64 [A] pages it covers in a sampling interval
+    draw_n: np.ndarray  # int64 [A] for which (n, p) draw_cdf holds
+    draw_p: np.ndarray  # float64 [A]
+    draw_cdf: np.ndarray  # float64 [A, 128]
+    range_start: np.ndarray  # int64 [3] pages, what vaddr monitors
+    range_end: np.ndarray  # int64 [3]
+    map_start: np.ndarray  # int64 pages, what is mapped and not special
+    map_end: np.ndarray  # int64
+    phase_first: np.ndarray  # int64 [P + 1] into patterns
+    phase_us: np.ndarray  # float64 [P]
+    phase_work: np.ndarray  # float64 [P] accesses that make up the phase, when timing is by work
+    phase_elapsed: np.ndarray  # float64 [P] µs
+    phase_done: np.ndarray  # float64 [P] accesses made
+    pattern_area: np.ndarray  # int64 [Q]
+    pattern_random: np.ndarray  # int64 [Q] 1: random
+    pattern_step: np.ndarray  # float64 [Q] pages per sequential access
+    pattern_weight: np.ndarray  # float64 [Q] chance to be chosen for a batch
+    pattern_rate: np.ndarray  # float64 [Q] accesses per µs undisturbed
+    start: np.ndarray  # int64 [2, R] regions, two buffers
+    end: np.ndarray  # int64 [2, R]
+    nr_accesses: np.ndarray  # int64 [2, R]
+    last_nr_accesses: np.ndarray  # int64 [2, R]
+    age: np.ndarray  # int64 [2, R]
+    ext_start: np.ndarray  # int64 [E] pages; extents are sorted and never cross an area's border
+    ext_end: np.ndarray  # int64 [E]
+    ext_area: np.ndarray  # int64 [E]
+    ext_swapped: np.ndarray  # int64 [E] pages of the extent that are in swap, anywhere in it
+    ext_untouched: np.ndarray  # int64 [E] pages never touched
+    scheme: np.ndarray  # int64 [K, S_SIZE]
+    stats: np.ndarray  # int64 [K, ST_SIZE]
+    samples: np.ndarray  # float64 [SAMPLE_CAPACITY, 8]
+    trace_t: np.ndarray  # float64 [TRACE_ROWS] µs
+    trace_offset: np.ndarray  # int64 [TRACE_ROWS + 1]
+    trace_regions: np.ndarray  # int64 [TRACE_REGIONS, 4] start, pages, nr_accesses, age
+
+
+def build_state(
+    workload: MasimWorkload,
+    machine: Machine,
+    pace: Pace,
+    seed: int,
+    *,
+    sample_every_us: float,
+    trace: bool,
+    exact: bool,
+    max_nr_regions: int,
+    nr_schemes: int,
+) -> tuple[State, Layout]:
+    """The state before the first step, DAMON off. See `configure` for turning it on."""
+    layout = lay_out(workload)
+    areas = layout.areas
+    n_areas = len(areas)
+    patterns = [(i, p) for i, phase in enumerate(workload.phases) for p in phase.patterns]
+    region_index = {r.name: i for i, r in reversed(list(enumerate(workload.regions)))}
+    n = np.zeros(N_SIZE, np.int64)
+    f = np.zeros(F_SIZE)
+    f[SAMPLE_EVERY] = sample_every_us
+    n[TRACE], n[EXACT] = trace, exact
+    capacity = max_nr_regions * 2 + 3 * n_areas + 64
+    phase_first = np.zeros(len(workload.phases) + 1, np.int64)
+    np.cumsum([len(p.patterns) for p in workload.phases], out=phase_first[1:])
+    rate = np.array(
+        [(machine.random_per_ms if p.random else machine.sequential_per_ms) / 1000.0 for _, p in patterns], float
+    )
+    weight = np.array([p.probability for _, p in patterns], float)
+    for first, last in zip(phase_first, phase_first[1:], strict=False):
+        total = weight[first:last].sum()
+        if last > first:
+            weight[first:last] = weight[first:last] / total if total > 0 else 1.0 / (last - first)
+    phase_us = np.array([p.ms * 1000.0 for p in workload.phases], float)
+    phase_work = np.zeros(len(workload.phases))
+    for i in range(len(workload.phases)):
+        q = slice(phase_first[i], phase_first[i + 1])
+        undisturbed = 1.0 / (weight[q] / rate[q]).sum() if phase_first[i + 1] > phase_first[i] else 0.0
+        if pace.limit_per_ms is not None:
+            undisturbed = min(undisturbed, pace.limit_per_ms / 1000.0)
+        per_us = undisturbed if pace.accesses_per_ms is None else pace.accesses_per_ms / 1000.0
+        phase_work[i] = per_us * phase_us[i]
+    own = np.array([a.hot_pages for a in areas], np.int64)
+    size = np.array([a.end - a.start for a in areas], np.int64)
+    untouched = np.where((own == 0) & (not pace.prefault), size, 0)
+    extents = np.array([i for i in range(n_areas) if own[i] == 0], np.int64)
+    ext_capacity = 4 * capacity + 64
+    special = set(layout.special)
+    mapped = [(s, e) for _, s, e in layout.mapped if (s, e) not in special]
+    ranges = three_ranges([(s, e) for _, s, e in layout.mapped])
+    state = State(
+        n=n,
+        f=f,
+        c=_costs(machine, pace),
+        rng=seed_streams(seed),
+        area_start=np.array([a.start for a in areas], np.int64),
+        area_end=np.array([a.end for a in areas], np.int64),
+        area_hot=own,
+        area_swapped=np.zeros(n_areas, np.int64),
+        area_untouched=untouched.astype(np.int64),
+        area_at=np.zeros(n_areas),
+        hit_p=np.zeros(n_areas),
+        hit_n=np.zeros(n_areas, np.int64),
+        sweep_from=np.zeros(n_areas),
+        sweep_pages=np.zeros(n_areas),
+        sweep_step=np.zeros(n_areas),
+        draw_n=np.full(n_areas, -1, np.int64),
+        draw_p=np.zeros(n_areas),
+        draw_cdf=np.zeros((n_areas, 128)),
+        range_start=np.array([r[0] for r in ranges], np.int64),
+        range_end=np.array([r[1] for r in ranges], np.int64),
+        map_start=np.array([m[0] for m in mapped], np.int64),
+        map_end=np.array([m[1] for m in mapped], np.int64),
+        phase_first=phase_first,
+        phase_us=phase_us,
+        phase_work=phase_work,
+        phase_elapsed=np.zeros(len(phase_us)),
+        phase_done=np.zeros(len(phase_us)),
+        pattern_area=np.array([layout.region_area[region_index[p.region]] for _, p in patterns], np.int64),
+        pattern_random=np.array([p.random for _, p in patterns], np.int64),
+        pattern_step=np.array([max(p.stride, 1) / PAGE for _, p in patterns], float),
+        pattern_weight=weight,
+        pattern_rate=rate,
+        start=np.zeros((2, capacity), np.int64),
+        end=np.zeros((2, capacity), np.int64),
+        nr_accesses=np.zeros((2, capacity), np.int64),
+        last_nr_accesses=np.zeros((2, capacity), np.int64),
+        age=np.zeros((2, capacity), np.int64),
+        ext_start=np.zeros(ext_capacity, np.int64),
+        ext_end=np.zeros(ext_capacity, np.int64),
+        ext_area=np.zeros(ext_capacity, np.int64),
+        ext_swapped=np.zeros(ext_capacity, np.int64),
+        ext_untouched=np.zeros(ext_capacity, np.int64),
+        scheme=np.zeros((nr_schemes, S_SIZE), np.int64),
+        stats=np.zeros((nr_schemes, ST_SIZE), np.int64),
+        samples=np.zeros((SAMPLE_CAPACITY, len(SAMPLE_COLUMNS))),
+        trace_t=np.zeros(TRACE_ROWS if trace else 1),
+        trace_offset=np.zeros((TRACE_ROWS if trace else 1) + 1, np.int64),
+        trace_regions=np.zeros((TRACE_REGIONS if trace else 1, 4), np.int64),
+    )
+    k = len(extents)
+    state.ext_start[:k] = state.area_start[extents]
+    state.ext_end[:k] = state.area_end[extents]
+    state.ext_area[:k] = extents
+    state.ext_untouched[:k] = untouched[extents]
+    n[NR_EXTENTS] = k
+    n[UNTOUCHED] = int(untouched.sum())
+    f[LAST_RSS] = float(size[own == 0].sum() - n[UNTOUCHED])
+    return state, layout
+
+
+def _costs(machine: Machine, pace: Pace) -> np.ndarray:
+    c = np.zeros(C_SIZE)
+    c[C_FAULT], c[C_MINOR], c[C_READAHEAD] = machine.major_fault_us, machine.minor_fault_us, machine.readahead_pages
+    c[C_SAMPLE], c[C_REGION] = machine.sample_us, machine.region_sample_us
+    c[C_PAGEOUT], c[C_SWAPIN] = machine.pageout_page_us, machine.swapin_page_us
+    c[C_TICK], c[C_COARSE], c[C_SLACK] = machine.tick_us, machine.coarse_sleep_us, machine.slack_us
+    c[C_SWITCH], c[C_WAIT], c[C_SHARED] = machine.switch_us, machine.wait_share, machine.shared_cpu
+    c[C_BY_TIME] = pace.timing == "time"
+    c[C_LIMIT] = 0.0 if pace.limit_per_ms is None else pace.limit_per_ms / 1000.0
+    c[C_BATCH] = pace.batch
+    return c
+
+
+def scheme_rows(kdamonds: Kdamonds) -> np.ndarray:
+    """The schemes of the only context as rows of `State.scheme`; sizes in bytes, saturated to 63 bits."""
+    schemes = kdamonds.kdamonds[0].contexts[0].schemes
+    rows = np.zeros((len(schemes), S_SIZE), np.int64)
+    for row, s in zip(rows, schemes, strict=True):
+        p = s.access_pattern
+        row[S_ACTION] = ACTIONS[s.action]
+        row[S_SZ_MIN], row[S_SZ_MAX] = min(p.sz.min, _I63), min(p.sz.max, _I63)
+        # Kernel: both bounds are 32 bit inside, a larger value written to sysfs is truncated.
+        row[S_NR_MIN], row[S_NR_MAX] = p.nr_accesses.min & 0xFFFFFFFF, p.nr_accesses.max & 0xFFFFFFFF
+        row[S_AGE_MIN], row[S_AGE_MAX] = p.age.min & 0xFFFFFFFF, p.age.max & 0xFFFFFFFF
+        row[S_APPLY_US], row[S_MAX_SNAPSHOTS] = s.apply_interval_us, s.max_nr_snapshots
+    return rows
