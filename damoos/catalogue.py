@@ -1,0 +1,146 @@
+"""Finds and reads the catalogues of data files: workloads, envs, machines.
+
+Look-up order: the folder named by `DAMOOS_CATALOGUE` (which `--catalogue` sets), the catalogue inside the installed
+package, the checkout beside the package. The first one that has a name wins.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+from damoos.errors import ConfigError
+
+Kind = Literal["workloads", "envs", "machines"]
+VARIABLE = "DAMOOS_CATALOGUE"
+
+_SUFFIX: dict[str, str] = {"workloads": ".cfg", "envs": ".toml", "machines": ".toml"}
+_PACKAGE = Path(__file__).parent
+
+
+def find(kind: Kind, name_or_path: str | Path) -> Path:
+    """The data file that `name_or_path` means: a catalogue name, a file, or a catalogue path such as
+    `workloads/zigzag.cfg` typed in any folder.
+
+    A plain name means the catalogue; what has a suffix or a folder in it means a file first.
+    Raises ConfigError, naming the nearest catalogue names.
+    """
+    given = Path(name_or_path)
+    if (given.parent != Path(".") or given.suffix) and given.is_file():
+        return given
+    name = given.name.removesuffix(_SUFFIX[kind])
+    if given.parent in (Path("."), Path(kind)):
+        for folder in _folders(kind):
+            if (path := folder / f"{name}{_SUFFIX[kind]}").is_file():
+                return path
+    if given.is_file():
+        return given
+    singular = kind.removesuffix("s")
+    raise ConfigError(f"no such {singular}", field=singular, value=str(name_or_path), allowed=_near(name, names(kind)))
+
+
+def names(kind: Kind) -> tuple[str, ...]:
+    """All names of one kind in all catalogues, sorted."""
+    return tuple(sorted({path.stem for folder in _folders(kind) for path in folder.glob(f"*{_SUFFIX[kind]}")}))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The table in a TOML file. Raises ConfigError with file and line."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror}", file=path) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("is not UTF-8 text", file=path) from error
+    except tomllib.TOMLDecodeError as error:
+        problem, _, place = str(error).partition(" (at ")
+        line = re.match(r"line (\d+)", place)
+        raise ConfigError(f"not TOML: {problem}", file=path, line=int(line[1]) if line else None) from error
+
+
+def read_extended(kind: Kind, path: str | Path) -> dict[str, Any]:
+    """The table in a TOML file, laid over the one that its `extends` names, if any; tables are merged key by key.
+
+    `extends` is a catalogue name, or a file seen from the folder of the file that says so; what it names can't itself
+    extend another. The result has no `extends`. Raises ConfigError.
+    """
+    table = read_toml(path)
+    base = table.pop("extends", None)
+    if base is None:
+        return table
+    try:
+        return _merge(_base(kind, Path(path), base), table)
+    except ConfigError as error:
+        if error.file is not None:
+            raise
+        raise error.at(file=path, line=line_of(path, "extends")) from None
+
+
+def _base(kind: Kind, path: Path, base: object) -> dict[str, Any]:
+    if not isinstance(base, str):
+        raise ConfigError("not a string", field="extends", value=base)
+    beside = path.parent / base
+    try:
+        lower_path = beside if beside.is_file() else find(kind, base)
+    except ConfigError as error:
+        raise ConfigError(error.problem, field="extends", value=base, allowed=error.allowed) from error
+    lower = read_toml(lower_path)
+    if "extends" in lower:
+        raise ConfigError("extends another file itself", field="extends", value=base, allowed="one step")
+    return lower
+
+
+def check_keys(
+    table: dict[str, Any], allowed: Collection[str], file: str | Path | None = None, where: str | None = None
+) -> None:
+    """Raises ConfigError for the first key of `table` that is not allowed, naming the nearest ones.
+
+    `where` is the name of the table inside the file (None: the whole file).
+    """
+    for key in table:
+        if key not in allowed:
+            line = None if file is None else line_of(file, key, where)
+            field = key if where is None else f"{where}.{key}"
+            raise ConfigError("unknown key", file=file, line=line, field=field, allowed=_near(key, allowed))
+
+
+def line_of(path: str | Path, key: str, where: str | None = None) -> int | None:
+    """The line (from 1) of a TOML file on which `key` of table `where` is set; None if a plain scan can't tell."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    section = None
+    for number, line in enumerate(lines, 1):
+        header = re.match(r"\s*\[\[?\s*([^\]]+?)\s*\]", line)
+        if header:
+            section = header[1]
+            if section == (key if where is None else f"{where}.{key}"):
+                return number
+        elif section == where and re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[.=]""", line):
+            return number
+    return None
+
+
+def _folders(kind: Kind) -> Iterator[Path]:
+    chosen = os.environ.get(VARIABLE)
+    roots = ([Path(chosen)] if chosen else []) + [_PACKAGE / "_catalogue", _PACKAGE.parent]
+    return (root / kind for root in roots if (root / kind).is_dir())
+
+
+def _near(word: str, known: Collection[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    return ", ".join(near or sorted(known)) or "nothing"
+
+
+def _merge(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(lower)
+    for key, value in upper.items():
+        below = lower.get(key)
+        merged[key] = _merge(below, value) if isinstance(below, dict) and isinstance(value, dict) else value
+    return merged
