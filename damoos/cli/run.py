@@ -19,6 +19,7 @@ from .options import Backend, Catalogue, Machine, Timing, TimingOption, Verbose,
 if TYPE_CHECKING:
     from damoos.backend.base import Session
     from damoos.backend.result import Result
+    from damoos.damon.kdamonds import Kdamonds
     from damoos.damon.snapshot import Snapshot
     from damoos.workload.masim import MasimWorkload
 
@@ -61,16 +62,10 @@ def run(
     """
     from damoos.backend.registry import open_backend
     from damoos.catalogue import find
-    from damoos.damon.damo_format import load_kdamonds
-    from damoos.damon.kdamonds import Kdamonds
     from damoos.workload import masim
 
-    if kdamonds is not None and not damon:
-        raise InputError("can't be given together with --no-damon", field="--kdamonds", value=str(kdamonds))
-    if record is not None and not damon:
-        raise InputError("records what DAMON sees, so it needs DAMON", field="--record", value=str(record))
     program = masim.load(find("workloads", workload))
-    asked = load_kdamonds(kdamonds) if kdamonds else Kdamonds() if damon else None
+    asked = _configuration(kdamonds, damon)
     place = open_backend(backend_spec(backend, machine), timing=timing.value, trace=record is not None)
     with place.start(program, asked, seed) as session:
         seen = _advance(session, program, damon)
@@ -87,11 +82,23 @@ def run(
             console.stderr().print(f"recording: {record}")
 
 
+def _configuration(file: Path | None, damon: bool) -> Kdamonds | None:
+    if file is None:
+        from damoos.damon.kdamonds import Kdamonds
+
+        return Kdamonds() if damon else None
+    if not damon:
+        raise InputError("can't be given together with --no-damon", field="--kdamonds", value=str(file))
+    from damoos.damon.damo_format import load_kdamonds
+
+    return load_kdamonds(file)
+
+
 def as_tree(result: Result) -> dict[str, Any]:
     """The result as JSON values, with a format version; without the trace, which `--record` writes."""
     from damoos.damon.damo_format import to_damo
 
-    tree = {"format": 1}
+    tree: dict[str, Any] = {"format": 1}
     for field in dataclasses.fields(result):
         value = getattr(result, field.name)
         if field.name == "trace":

@@ -46,8 +46,8 @@ th { color: var(--muted); font-weight: 500; }
 tr:last-child td { border-bottom: 0; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 td.strong { font-weight: 650; }
-pre { background: var(--back); border-radius: 8px; padding: 12px 14px; margin: 10px 0 0; overflow-x: auto; font-size: 13px;
-  line-height: 1.45; }
+pre { background: var(--back); border-radius: 8px; padding: 12px 14px; margin: 10px 0 0; overflow-x: auto;
+  font-size: 13px; line-height: 1.45; }
 code, pre { font-family: ui-monospace, "SF Mono", "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 5px 18px; margin: 10px 0 0; font-size: 14px; }
 dt { color: var(--muted); }
