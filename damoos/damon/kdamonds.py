@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Self
+
+from damoos.errors import KdamondsError
 
 from .attrs import Intervals, NrRegions
-from .schemes import Scheme
+from .filters import Probe
+from .schemes import AccessPattern, Action, Scheme
+
+OPS = ("vaddr", "fvaddr", "paddr")
 
 
 @dataclass(frozen=True)
@@ -34,13 +42,17 @@ class Context:
     pause: bool = False
     intervals: Intervals = field(default_factory=Intervals)
     nr_regions: NrRegions = field(default_factory=NrRegions)
+    probes: tuple[Probe, ...] = ()
     targets: tuple[Target, ...] = (Target(),)
     schemes: tuple[Scheme, ...] = ()
 
 
 @dataclass(frozen=True)
 class Kdamond:
-    """One kernel thread; the kernel allows 0 or 1 context."""
+    """One kernel thread; the kernel starts it with exactly one context.
+
+    `refresh_ms`: how often the kernel updates the statistics files by itself; 0 is never.
+    """
 
     contexts: tuple[Context, ...] = (Context(),)
     refresh_ms: int = 0
@@ -51,3 +63,65 @@ class Kdamonds:
     """All kdamonds of a machine."""
 
     kdamonds: tuple[Kdamond, ...] = (Kdamond(),)
+
+    @classmethod
+    def of(
+        cls,
+        intervals: Intervals | None = None,
+        nr_regions: NrRegions | None = None,
+        schemes: Iterable[Scheme] = (),
+        ops: str = "vaddr",
+    ) -> Self:
+        """One kdamond with one context with one target; `intervals` and `nr_regions` default to the kernel's."""
+        context = Context(
+            ops=ops,
+            intervals=intervals if intervals is not None else Intervals(),
+            nr_regions=nr_regions if nr_regions is not None else NrRegions(),
+            schemes=tuple(schemes),
+        )
+        return cls((Kdamond((context,)),))
+
+    @property
+    def context(self) -> Context:
+        """The only context. Raises KdamondsError unless there is exactly one."""
+        contexts = [context for kdamond in self.kdamonds for context in kdamond.contexts]
+        if len(contexts) != 1:
+            raise KdamondsError("needs exactly one context", field="kdamonds", value=len(contexts), allowed="1")
+        return contexts[0]
+
+    def with_context(self, context: Context) -> Self:
+        """The same with another only context. Raises KdamondsError unless there is exactly one."""
+        old = self.context
+        kdamonds = tuple(
+            dataclasses.replace(kdamond, contexts=(context,)) if old in kdamond.contexts else kdamond
+            for kdamond in self.kdamonds
+        )
+        return dataclasses.replace(self, kdamonds=kdamonds)
+
+    def with_schemes(self, schemes: Iterable[Scheme]) -> Self:
+        """The same with other schemes in its only context. Raises KdamondsError unless there is exactly one."""
+        return self.with_context(dataclasses.replace(self.context, schemes=tuple(schemes)))
+
+    def nodes(self) -> Iterator[tuple[str, Any]]:
+        """Every value below this one, parents first, with its path such as `kdamonds[0].contexts[0].schemes[1].quotas`."""
+        yield from _nodes(self, "")
+
+
+DOCUMENTED_PAGEOUT = Scheme(
+    action=Action.PAGEOUT,
+    access_pattern=AccessPattern.of(sz=("4 KiB", "max"), access=(0, 0), age=("5 s", "max")),
+)
+"""The kernel documentation's example: page out what was not accessed for 5 s, at the default intervals."""
+
+
+def _nodes(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    for entry in dataclasses.fields(value):
+        child = getattr(value, entry.name)
+        where = f"{path}.{entry.name}" if path else entry.name
+        if isinstance(child, tuple):
+            for index, item in enumerate(child):
+                yield f"{where}[{index}]", item
+                yield from _nodes(item, f"{where}[{index}]")
+        elif dataclasses.is_dataclass(child):
+            yield where, child
+            yield from _nodes(child, where)
