@@ -43,6 +43,9 @@ _COARSE = 8.0
 _FAULT_SHARE = 0.03
 """Faults that take a greater share of a window make it be followed sampling interval by sampling interval."""
 
+_TRICKLE = 0.2
+"""Up to that many accesses per page in a window its absent pages hardly become fewer."""
+
 
 @kernel
 def begin_phase(st):
@@ -142,6 +145,36 @@ def _fault_time(st, accesses):
 
 
 @kernel
+def _faults_rule(st, accesses, cpu_us):
+    # Whether faults make the window uneven: they take much of it, and the absent pages of an area run out in it or a
+    # sweep has stretches with and without them. A steady trickle of random faults slows the window evenly.
+    if _fault_time(st, accesses) <= _FAULT_SHARE * cpu_us:
+        return False
+    ph = st.n[PHASE]
+    for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
+        a = st.pattern_area[q]
+        if st.area_swapped[a] + st.area_untouched[a] > 0:
+            pages = st.area_end[a] - st.area_start[a]
+            if st.pattern_random[q] == 0 or accesses * st.pattern_weight[q] > _TRICKLE * pages:
+                waiting = st.area_swapped[a] * st.c[C_FAULT] + st.area_untouched[a] * st.c[C_MINOR]
+                if waiting > 0.3 * _FAULT_SHARE * cpu_us:
+                    return True
+    return False
+
+
+@kernel
+def _slowed_by_faults(st, accesses, cpu_us):
+    # Accesses that fit into cpu_us if `accesses` would without faults; the faults' time is concave in the accesses.
+    made = accesses
+    for _ in range(3):
+        faults = _fault_time(st, made)
+        if faults <= 1e-4 * cpu_us:
+            break
+        made = accesses * cpu_us / (cpu_us + faults * accesses / made)
+    return made
+
+
+@kernel
 def steady_intervals(st, wanted, interval_us, cpu_share):
     """How many of the next `wanted` sampling intervals lie in the current phase and are not ruled by faults.
 
@@ -161,9 +194,7 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
     if n <= 0:
         return 0
     window = n * interval_us
-    if _fault_time(st, window * rate) > _FAULT_SHARE * window * cpu_share:
-        return 0
-    return n
+    return 0 if _faults_rule(st, window * rate, window * cpu_share) else n
 
 
 @kernel
@@ -196,9 +227,8 @@ def advance_steadily(st, n, interval_us, cpu_share):
         return
     rate = _rate(st, ph, cpu_share)
     accesses = window * rate
-    faults = _fault_time(st, accesses)
-    if faults > 0.0 and st.c[C_LIMIT] == 0.0:
-        accesses *= max(0.0, 1.0 - faults / (window * cpu_share))
+    if st.c[C_LIMIT] == 0.0:
+        accesses = _slowed_by_faults(st, accesses, window * cpu_share)
     st.f[PHASE_ACCESSES] += accesses
     per_interval = accesses / n
     _own_pages(st, interval_us, per_interval / interval_us)

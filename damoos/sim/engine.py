@@ -169,39 +169,32 @@ def _workload_alone(st, until_us):
         advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
 
 
-@entry
-def begin(st):
-    """Before the first step: the first sample and the first phase."""
-    elapse(st, 1e-9)
-    begin_phase(st)
+BEGIN, TURN_ON, RESCHEDULE, RUN, FINISH = range(5)
+"""What `step` is asked to do: first sample and phase; DAMON on; schedules anew after a commit; go on; last sample."""
 
 
 @entry
-def start_damon(st):
-    """Turns DAMON on with the attributes and schemes in the state."""
-    turn_on(st)
+def step(st, what, until_us):
+    """The only entry point, so that there is one thing to compile: does `what` to the run behind handle `st`.
 
-
-@entry
-def reschedule(st):
-    """After attributes or schemes were changed online."""
-    schedule(st)
-
-
-@entry
-def run(st, until_us):
-    """Runs to `until_us` or the end of the workload. Returns True when the buffers are full and must be emptied first."""
-    while st.n[DONE] == 0 and st.f[NOW] < until_us - 1e-6:
-        if buffers_full(st):
-            return True
-        if st.n[DAMON_ON] == 1:
-            _kdamond(st, until_us)
-        else:
-            _workload_alone(st, until_us)
+    RUN goes on to `until_us` or the end of the workload, and returns True when the buffers are full and must be emptied
+    before it is called again.
+    """
+    if what == BEGIN:
+        elapse(st, 1e-9)
+        begin_phase(st)
+    elif what == TURN_ON:
+        turn_on(st)
+    elif what == RESCHEDULE:
+        schedule(st)
+    elif what == FINISH:
+        last_sample(st)
+    else:
+        while st.n[DONE] == 0 and st.f[NOW] < until_us - 1e-6:
+            if buffers_full(st):
+                return True
+            if st.n[DAMON_ON] == 1:
+                _kdamond(st, until_us)
+            else:
+                _workload_alone(st, until_us)
     return buffers_full(st)
-
-
-@entry
-def finish(st):
-    """After the end of the workload: the last sample."""
-    last_sample(st)

@@ -17,12 +17,12 @@ from damoos.workload.pace import Pace
 
 from . import engine
 from .attributes import convert_results
+from .handle import handle_of
 from .layout import PAGE
 from .machine import Machine
 from .state import (
     AGGR_US,
     CUR,
-    DAMON_ON,
     DONE,
     KDAMOND_CPU,
     MAJOR_FAULTS,
@@ -90,11 +90,11 @@ class SimSession:
             max_nr_regions=context.nr_regions.max if context is not None else 0,
             nr_schemes=len(context.schemes) if context is not None else 0,
         )
-        engine.begin(self._state)
+        self._step(engine.BEGIN)
         if kdamonds is not None:
             self._set_attributes(kdamonds)
             self._state.scheme[:] = scheme_rows(kdamonds)
-            engine.start_damon(self._state)
+            self._step(engine.TURN_ON)
             self._applied = kdamonds
 
     @property
@@ -131,7 +131,7 @@ class SimSession:
         self._state = self._grown(new.nr_regions.max)._replace(scheme=rows, stats=stats)
         self._set_attributes(kdamonds)
         if changed or len(rows) > kept:
-            engine.reschedule(self._state)
+            self._step(engine.RESCHEDULE)
         self._applied = self._asked = kdamonds
         return kdamonds
 
@@ -169,7 +169,7 @@ class SimSession:
         if self._result is None:
             self._must_be_open()
             self._run(math.inf)
-            engine.finish(self._state)
+            self._step(engine.FINISH)
             self._flush()
             self._result = self._record()
         return self._result
@@ -196,8 +196,11 @@ class SimSession:
         return self._applied.kdamonds[0].contexts[0]
 
     def _run(self, until_us: float) -> None:
-        while engine.run(self._state, until_us):
+        while self._step(engine.RUN, until_us):
             self._flush()
+
+    def _step(self, what: int, until_us: float = 0.0) -> bool:
+        return bool(engine.step(handle_of(self._state), what, until_us))
 
     def _set_attributes(self, kdamonds: Kdamonds) -> None:
         n, context = self._state.n, kdamonds.kdamonds[0].contexts[0]
