@@ -1,0 +1,285 @@
+"""What a study found, as one immutable value: everything that reports show and files keep.
+
+`Outcome.to_json()` is the content of `result.json`, `Outcome.from_json()` reads it back to an equal value.
+Kdamonds are kept as damo's JSON tree (`damoos.damon.damo_format.to_damo`), numbers as plain Python numbers.
+Overheads are percent of the baseline, the same workload and seed without DAMON: +10 runtime is 10 % slower, -30 RSS is
+30 % less memory. Scores are better when larger; 0 is "no scheme" for the DAMOOS objective.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Self
+
+from damoos.errors import ConfigError
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class WorkloadInfo:
+    """The workload that was tuned for; `duration_s` is the sum of its phases' nominal lengths."""
+
+    name: str
+    path: str
+    sha256: str
+    footprint_bytes: int
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class ParameterInfo:
+    """One tunable parameter as shown: range and default are texts with units, `where` is its place in kdamonds."""
+
+    name: str
+    title: str
+    unit: str
+    scale: str
+    low: str
+    high: str
+    choices: tuple[str, ...]
+    default: str
+    where: str
+    since: str
+
+
+@dataclass(frozen=True)
+class EnvInfo:
+    """The env preset: a space of parameters around fixed kdamonds."""
+
+    name: str
+    title: str
+    path: str
+    sha256: str
+    parameters: tuple[ParameterInfo, ...]
+
+
+@dataclass(frozen=True)
+class ObjectiveInfo:
+    """How a score was computed. `kind`: "damoos", "metric" or "pareto"; `weight` is runtime's share of the DAMOOS
+    score, 0..1; `max_runtime_overhead_percent` makes slower trials infeasible; `metrics` are those of a Pareto front."""
+
+    kind: str
+    description: str
+    weight: float | None
+    max_runtime_overhead_percent: float
+    metrics: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run measured; times in s of the outcome's `time_kind`."""
+
+    seed: int
+    runtime_s: float
+    rss_mean_bytes: float
+    rss_peak_bytes: int
+    major_faults: int
+    swap_in_bytes: int
+    swap_out_bytes: int
+    kdamond_cpu_s: float
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """One run of a trial against the baseline run of the same seed; `score` of this pair alone."""
+
+    run: Run
+    runtime_overhead_percent: float
+    rss_overhead_percent: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its two-sided confidence interval; low == mean == high for a single value."""
+
+    mean: float
+    low: float
+    high: float
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point evaluated. `state`: "complete", "failed" (then `error` says why and there are no numbers).
+
+    `params`: parameter name to value in its unit (only those active); `params_text` the same as text with unit.
+    `score` is the mean over `repeats`, `values` what the objective optimises (one value, or one a Pareto metric).
+    """
+
+    number: int
+    state: str
+    params: dict[str, float | int | str | bool]
+    params_text: dict[str, str]
+    kdamonds: dict[str, Any]
+    score: float | None
+    values: tuple[float, ...]
+    feasible: bool
+    runtime_overhead_percent: float | None
+    rss_overhead_percent: float | None
+    repeats: tuple[Repeat, ...]
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class VerifiedScheme:
+    """One configuration run with the fresh seeds. `label`: "documented", "found"; "no scheme" is the baseline itself
+    and has no entry. `trial` is the trial it comes from."""
+
+    label: str
+    trial: int | None
+    kdamonds: dict[str, Any]
+    score: Interval
+    runtime_overhead_percent: Interval
+    rss_overhead_percent: Interval
+    runtime_s: Interval
+    rss_mean_bytes: Interval
+    feasible: bool
+    repeats: tuple[Repeat, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A paired difference of scores with the same seeds: `found` minus `against`; `better` with confidence."""
+
+    found: str
+    against: str
+    difference: Interval
+    better: bool
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The second look with seeds that the search never saw.
+
+    `finalists`: trial number to mean score in the round that chose the winner (seeds of its own). `helps`: the winner
+    beats no scheme and isn't beaten by the documented one. `verdict`: the same in one or two sentences.
+    """
+
+    finalist_seeds: tuple[int, ...]
+    finalists: dict[str, float]
+    seeds: tuple[int, ...]
+    baseline_runtime_s: Interval
+    baseline_rss_mean_bytes: Interval
+    schemes: tuple[VerifiedScheme, ...]
+    comparisons: tuple[Comparison, ...]
+    helps: bool
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Series:
+    """Memory over time of one run; `label`: "no scheme", "documented" or "found"."""
+
+    label: str
+    seed: int
+    t_s: tuple[float, ...]
+    rss_bytes: tuple[int, ...]
+    swap_bytes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """The workload's own access pattern: `heat[time][address]`, the probability, 0..1, that a page is touched in a
+    window of `window_ms`. `regions`: (name, first byte, bytes) in the address range 0..`total_bytes`."""
+
+    heat: tuple[tuple[float, ...], ...]
+    window_ms: float
+    end_s: float
+    total_bytes: int
+    regions: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A whole study. `best` is the number of the trial named winner (None: no trial was feasible), also when
+    verification says that it does not help; `recommended` is what to deploy: the winner's kdamonds if it helps, else
+    kdamonds without a scheme. `front`: trial numbers of the Pareto front (runtime overhead, RSS overhead), fastest
+    first. `created`: local time, ISO 8601. `workload_time_s`: what the study charged, s of `time_kind`."""
+
+    workload: WorkloadInfo
+    env: EnvInfo
+    objective: ObjectiveInfo
+    backend: str
+    machine: str
+    time_kind: str
+    timing: str
+    strategy: str
+    seed: int
+    search_seeds: tuple[int, ...]
+    command_line: str
+    created: str
+    versions: dict[str, str]
+    workload_time_s: float
+    baseline: tuple[Run, ...]
+    trials: tuple[Trial, ...]
+    best: int | None
+    front: tuple[int, ...]
+    verification: Verification | None
+    recommended: dict[str, Any]
+    series: tuple[Series, ...]
+    access: HeatMap
+
+    @property
+    def best_trial(self) -> Trial | None:
+        """The trial that `best` names."""
+        return None if self.best is None else self.trials[self.best]
+
+    def to_json(self) -> dict[str, Any]:
+        """The outcome as JSON values, with `format`, the version of the layout."""
+        tree = typing.cast("dict[str, Any]", _plain(self))
+        return {"format": FORMAT_VERSION, **tree}
+
+    @classmethod
+    def from_json(cls, tree: dict[str, Any], file: str | None = None) -> Self:
+        """The outcome in `tree`. Raises ConfigError naming `file` and field if it is none, or a newer format."""
+        version = tree.get("format")
+        if version != FORMAT_VERSION:
+            raise ConfigError(
+                "unknown format", file=file, field="format", value=version, allowed=f"{FORMAT_VERSION} (of damoos tune)"
+            )
+        values = {key: value for key, value in tree.items() if key != "format"}
+        try:
+            return typing.cast(Self, _typed(cls, values, "result"))
+        except ConfigError as error:
+            raise error.at(file=file) from None
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _typed(kind: Any, value: Any, where: str) -> Any:
+    """`value` of a JSON tree as the annotated type `kind`: dataclasses, tuples, optional and plain values."""
+    origin, inner = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        if not isinstance(value, dict) or set(value) != set(hints):
+            found = sorted(value) if isinstance(value, dict) else value
+            raise ConfigError("wrong keys", field=where, value=found, allowed=", ".join(hints))
+        return kind(**{name: _typed(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ConfigError("not a list", field=where, value=value)
+        kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        if len(kinds) != len(value):
+            raise ConfigError("wrong length", field=where, value=value, allowed=str(len(kinds)))
+        return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+    if origin is types.UnionType:
+        if value is None and types.NoneType in inner:
+            return None
+        kinds = tuple(k for k in inner if k is not types.NoneType)
+        return _typed(kinds[0], value, where) if len(kinds) == 1 else value
+    if kind is float and isinstance(value, int):
+        return float(value)
+    if kind is not Any and not isinstance(value, origin or kind):
+        raise ConfigError("wrong type", field=where, value=value, allowed=kind.__name__)
+    return value
