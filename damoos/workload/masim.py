@@ -26,7 +26,8 @@ Facts of masim (damonitor/masim, masim.c of 2024) that this module's values stan
 - Without a fifth field a pattern writes (`--default_rw_mode` changes that); `rw` reads and writes each byte.
 
 Read more generously than masim does: several blank lines, lines of white space, CRLF, a last line without newline
-(masim drops it), white space around names, comments behind a value or white space, phases without patterns (the workload sleeps).
+(masim drops it), white space around names, comments behind values and behind white space, phases without patterns (the
+workload sleeps).
 Refused, though masim takes it, because it can only be a mistake: text behind a number, negative numbers, a second
 region of the same name, regions of zero bytes.
 """
