@@ -10,7 +10,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,6 +125,25 @@ def line_of(path: str | Path, key: str, where: str | None = None) -> int | None:
         elif section == where and re.match(rf"""\s*["']?{re.escape(key)}["']?\s*[.=]""", line):
             return number
     return None
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, ending in a newline."""
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def renew_table(path: str | Path, name: str, table: str) -> str:
+    """The text of a Markdown file with `table` between the lines `<!-- table: NAME -->` and `<!-- end -->`.
+
+    For tables that are generated: a test compares the file with this. Raises ConfigError if the lines are missing.
+    """
+    start, end = f"<!-- table: {name} -->\n", "<!-- end -->\n"
+    before, found, rest = Path(path).read_text(encoding="utf-8").partition(start)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ConfigError(f"has no lines {start.strip()} and {end.strip()}", file=path)
+    return f"{before}{start}\n{table}\n{end}{after}"
 
 
 def _folders(kind: Kind) -> Iterator[Path]:
