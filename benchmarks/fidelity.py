@@ -48,13 +48,18 @@ Recording = dict[str, Any]
 
 @dataclass(frozen=True)
 class Order:
-    """DAMOOS scores of one workload's settings, in the order of `scenarios`, and how well the two orders agree."""
+    """DAMOOS scores of one workload's settings, in the order of `scenarios`, and how well the two orders agree.
+
+    `spearman_boots`: the mean correlation of one boot of the kernel with the mean of its others, what a perfect
+    simulator would reach with one run a setting.
+    """
 
     workload: str
     scenarios: tuple[str, ...]
     kernel: tuple[float, ...]
     simulator: tuple[float, ...]
     spearman: float
+    spearman_boots: float | None
 
 
 def main() -> None:
@@ -208,8 +213,23 @@ def score_orders(kernel: dict[str, dict[Path, Recording]], simulated: dict[str, 
                 [score(side[name].values(), side[bases[workload]].values()) for name in names]
                 for side in (kernel, simulated)
             )
-            orders.append(Order(workload, tuple(names), tuple(left), tuple(right), spearman(left, right)))
+            boots = order_of_boots([kernel[name] for name in names], kernel[bases[workload]])
+            orders.append(Order(workload, tuple(names), tuple(left), tuple(right), spearman(left, right), boots))
     return orders
+
+
+def order_of_boots(settings: list[dict[Path, Recording]], baseline: dict[Path, Recording]) -> float | None:
+    by_seed = [{run["seed"]: score([run], baseline.values()) for run in runs.values()} for runs in settings]
+    seeds = set.intersection(*(set(scores) for scores in by_seed))
+    if len(seeds) < 2:
+        return None
+    return statistics.mean(
+        spearman(
+            [scores[seed] for scores in by_seed],
+            [statistics.mean(scores[other] for other in seeds - {seed}) for scores in by_seed],
+        )
+        for seed in seeds
+    )
 
 
 def first(side: dict[str, dict[Path, Recording]], name: str) -> Recording:
@@ -283,7 +303,9 @@ def order_lines(report: dict[str, Any]) -> list[str]:
     for order in report["orders"]:
         pairs = zip(order["scenarios"], order["kernel"], order["simulator"], strict=True)
         cells = ", ".join(f"{name.rsplit('-', 1)[1]} {left:.1f}/{right:.1f}" for name, left, right in pairs)
-        lines.append(f"{order['workload']}: Spearman {order['spearman']:.2f}; score kernel/simulator: {cells}")
+        boots = order["spearman_boots"]
+        own = "" if boots is None else f" (a boot of the kernel with its others: {boots:.2f})"
+        lines.append(f"{order['workload']}: Spearman {order['spearman']:.2f}{own}; score kernel/simulator: {cells}")
     return lines
 
 

@@ -17,10 +17,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from damoos.damon.attrs import Intervals, NrRegions
-from damoos.damon.kdamonds import Context, Kdamond, Kdamonds
-from damoos.damon.schemes import ANYTHING, U32_MAX, U64_MAX, AccessPattern, Action, Range, Scheme
+from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.schemes import ANYTHING, AccessPattern, Action, Range, Scheme
 from damoos.damon.snapshot import SchemeStats, Snapshot
 from damoos.errors import BackendError, KdamondsError
+from damoos.units import U32_MAX, U64_MAX
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 
 from .base import Backend
@@ -48,9 +49,8 @@ RECLAIM = Scheme(
 
 
 def kdamonds_of(*schemes: Scheme, intervals: Intervals = FAST, nr_regions: NrRegions | None = None) -> Kdamonds:
-    """Kdamonds with one context over one process and the given schemes; 10 to 100 regions unless told."""
-    context = Context(intervals=intervals, nr_regions=nr_regions or NrRegions(10, 100), schemes=schemes)
-    return Kdamonds((Kdamond((context,)),))
+    """Kdamonds over one process with the given schemes; 10 to 100 regions unless told."""
+    return Kdamonds.of(intervals, nr_regions or NrRegions(10, 100), schemes)
 
 
 REFUSED_BY_THE_KERNEL = {

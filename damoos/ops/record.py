@@ -34,10 +34,11 @@ def to_recording(
 
     `kernel` is the version that ran or was imitated (`Capabilities.kernel`), `name` the scenario, `kind` its group.
     Without `result.trace` there are no snapshots and aggregations. Addresses are null: a recording needs none, and a
-    simulated process has none worth keeping. Keys beyond the schema: `backend`, `time_kind`, `versions`.
+    simulated process has none worth keeping. Keys beyond the schema: `backend`, `time_kind`, `versions`,
+    `workload.prefault`.
     """
     trace, asked = result.trace, result.asked
-    applied = None if result.applied is None else _only_context(result.applied).intervals
+    applied = None if result.applied is None else result.applied.context.intervals
     return {
         "schema": SCHEMA,
         "name": name,
@@ -48,7 +49,12 @@ def to_recording(
         "backend": result.backend,
         "time_kind": result.time_kind,
         "versions": result.versions,
-        "workload": {"name": workload.name, "args": _arguments(pace, result), "config": dumps(workload)},
+        "workload": {
+            "name": workload.name,
+            "args": _arguments(pace, result),
+            "prefault": pace.prefault,
+            "config": dumps(workload),
+        },
         "damon": None if asked is None else damon_block(asked),
         "result": _result(result, workload),
         "kdamond": None if asked is None else {"cpu_ms": _ms(result.kdamond_cpu_s)},
@@ -93,17 +99,13 @@ def read_recording(path: str | Path) -> dict[str, Any]:
 def scenario_of(recording: dict[str, Any]) -> tuple[MasimWorkload, Kdamonds | None, Pace]:
     """What a recording is a run of: the workload, the kdamonds (None: without DAMON) and the pace.
 
-    Recordings of kernels were made with a workload program that fills its regions before DAMON starts, so the pace
-    says `prefault`. Raises ConfigError for what can't be read.
+    Recordings that don't say `prefault` were made with a workload program that fills its regions before DAMON starts.
+    Raises ConfigError for what can't be read.
     """
     block = recording["workload"]
     workload = parse(block["config"], name=block["name"])
     damon = recording.get("damon")
-    return workload, None if damon is None else kdamonds_of(damon), _pace(block["args"])
-
-
-def _only_context(kdamonds: Kdamonds) -> Any:
-    return kdamonds.kdamonds[0].contexts[0]
+    return workload, None if damon is None else kdamonds_of(damon), _pace(block["args"], block.get("prefault", True))
 
 
 def _ms(seconds: float) -> float:
@@ -126,8 +128,8 @@ def _arguments(pace: Pace, result: Result) -> list[str]:
     return arguments
 
 
-def _pace(arguments: list[str]) -> Pace:
-    pace: dict[str, Any] = {"timing": "time", "prefault": True}
+def _pace(arguments: list[str], prefault: bool) -> Pace:
+    pace: dict[str, Any] = {"timing": "time", "prefault": prefault}
     words = iter(arguments)
     try:
         for word in words:

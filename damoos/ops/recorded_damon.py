@@ -27,12 +27,9 @@ _UNITS_DROPPED: dict[type, str] = {Weights: "_permil"}
 def damon_block(kdamonds: Kdamonds) -> dict[str, Any]:
     """The `damon` block that says what `kdamonds` asks for; targets are left out: the workload is the target.
 
-    Raises ConfigError unless `kdamonds` has exactly one context, all that a recording has room for.
+    Raises KdamondsError unless `kdamonds` has exactly one context, all that a recording has room for.
     """
-    contexts = [context for kdamond in kdamonds.kdamonds for context in kdamond.contexts]
-    if len(contexts) != 1:
-        raise ConfigError("a recording holds one DAMON context", field="kdamonds", value=len(contexts), allowed="1")
-    context = contexts[0]
+    context = kdamonds.context
     intervals = context.intervals
     block: dict[str, Any] = {
         "operations": context.ops,

@@ -123,6 +123,14 @@ def test_the_pace_of_a_recording() -> None:
     assert scenario_of(read_recording(RECORDINGS / RATED))[2] == Pace("time", limit_per_ms=3, batch=1, prefault=True)
 
 
+def test_a_rate_left_to_the_machine_is_recorded_as_it_was() -> None:
+    kernel = read_recording(RECORDINGS / BASE)
+    workload, _, _ = scenario_of(kernel)
+    ours = to_recording(result_of(kernel, None), workload=workload, pace=Pace(), kernel="7.3", name="x")
+    assert ours["workload"]["args"] == ["--work", "65000"]
+    assert scenario_of(ours)[2] == Pace(accesses_per_ms=65000)
+
+
 def test_the_workload_of_a_recording_writes_where_no_mode_is_given() -> None:
     recording = read_recording(RECORDINGS / RATED)
     pattern = scenario_of(recording)[0].phases[0].patterns[0]
