@@ -103,7 +103,7 @@ class Kdamonds:
         return self.with_context(dataclasses.replace(self.context, schemes=tuple(schemes)))
 
     def nodes(self) -> Iterator[tuple[str, Any]]:
-        """Every value below this one, parents first, with its path such as `kdamonds[0].contexts[0].schemes[1].quotas`."""
+        """Each value below this one and its path such as `kdamonds[0].contexts[0].schemes[1].quotas`, parents first."""
         yield from _nodes(self, "")
 
 

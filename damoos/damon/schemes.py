@@ -30,6 +30,14 @@ class Action(StrEnum):
     STAT = "stat"
 
 
+def actions_of(ops: str) -> frozenset[Action]:
+    """The actions that do something with this operations set; all others are silently no-ops in the kernel."""
+    folio_based = {Action.PAGEOUT, Action.MIGRATE_HOT, Action.MIGRATE_COLD, Action.STAT}
+    if ops == "paddr":
+        return frozenset(folio_based | {Action.LRU_PRIO, Action.LRU_DEPRIO})
+    return frozenset(set(Action) - {Action.LRU_PRIO, Action.LRU_DEPRIO})
+
+
 @dataclass(frozen=True)
 class Range:
     """An inclusive range of unsigned integers."""
