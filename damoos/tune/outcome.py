@@ -60,7 +60,7 @@ class EnvInfo:
 @dataclass(frozen=True)
 class ObjectiveInfo:
     """How a score was computed. `kind`: "damoos", "metric" or "pareto"; `weight` is runtime's share of the DAMOOS
-    score, 0..1; `max_runtime_overhead_percent` makes slower trials infeasible; `metrics` are those of a Pareto front."""
+    score, 0..1; slower than `max_runtime_overhead_percent` is infeasible; `metrics` are those of a Pareto front."""
 
     kind: str
     description: str
@@ -260,7 +260,7 @@ def _plain(value: object) -> object:
 def _typed(kind: Any, value: Any, where: str) -> Any:
     """`value` of a JSON tree as the annotated type `kind`: dataclasses, tuples, optional and plain values."""
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if dataclasses.is_dataclass(kind):
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         if not isinstance(value, dict) or set(value) != set(hints):
             found = sorted(value) if isinstance(value, dict) else value
