@@ -202,8 +202,9 @@ def _own_pages(st, running_us, rate):
     # The program's own code, variables and stack are touched around each batch.
     batch_us = st.c[C_BATCH] / rate
     p = min(1.0, running_us / batch_us)
+    ph = st.n[PHASE]
     for a in range(st.area_hot.size):
-        if st.area_hot[a] > 0:
+        if st.area_hot[a] > 0 and st.area_phases[a, 0] <= ph <= st.area_phases[a, 1]:
             st.hit_p[a] = p * st.area_hot[a] / (st.area_end[a] - st.area_start[a])
 
 

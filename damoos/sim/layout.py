@@ -22,12 +22,18 @@ _STACK_GAP = 33_246
 
 @dataclass(frozen=True)
 class Area:
-    """Pages [start, end) that are touched alike. `hot_pages` of them belong to the program's own loop."""
+    """Pages [start, end) that are touched alike.
+
+    `hot_pages` of them belong to the program's own loop, which touches them around each batch of accesses while the
+    phase is one of `first_phase`..`last_phase`.
+    """
 
     name: str
     start: int
     end: int
     hot_pages: int = 0
+    first_phase: int = 0
+    last_phase: int = 2**31
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,14 @@ def lay_out(workload: MasimWorkload) -> Layout:
         page += pages
     top, low, stack = page, page - _TOP_TO_LOW, page + _STACK_GAP
     vdso = top + _VDSO_GAP
-    # Where the recorded program is hot: two pages of code, one of constants, one of variables, the top of the stack.
+    # Where the recorded program is hot: code, the description of the running phase, static variables, the heap's
+    # bookkeeping, the clock's pages, the top of the stack.
     own = [
-        Area("[text]", low, low + 20, 2),
-        Area("[data]", low + 160, low + 200, 1),
-        Area("[bss]", low + 360, low + 400, 1),
+        Area("[text]", low + 1, low + 3, 2),
+        *_phase_pages(low + 178, len(workload.phases)),
+        Area("[bss]", low + 378, low + 379, 1),
+        Area("[heap]", low + 385, low + 386, 1),
+        Area("[vdso]", vdso, vdso + _VDSO_PAGES, 3),
         Area("[stack]", stack + STACK_PAGES - 1, stack + STACK_PAGES, 1),
     ]
     areas = tuple(sorted([*placed, *own], key=lambda a: a.start))
@@ -74,6 +83,22 @@ def lay_out(workload: MasimWorkload) -> Layout:
         special=((vdso, vdso + _VDSO_PAGES),),
         workload_pages=top,
     )
+
+
+def _phase_pages(first_page: int, phases: int) -> list[Area]:
+    # A phase's description takes 3,200 bytes, so the hot page moves on with the phases; at most eight areas.
+    together = -(-phases // 8) or 1
+    areas: list[Area] = []
+    for first in range(0, phases, together):
+        last = min(first + together, phases) - 1
+        start = first_page + first * 3200 // PAGE
+        end = first_page + last * 3200 // PAGE + 1
+        if areas and areas[-1].end > start:
+            before = areas.pop()
+            areas.append(Area("[phases]", before.start, max(end, before.end), 1, before.first_phase, last))
+        else:
+            areas.append(Area("[phases]", start, end, 1, first, last))
+    return areas
 
 
 def three_ranges(mapped: list[tuple[int, int]]) -> list[tuple[int, int]]:

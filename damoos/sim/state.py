@@ -76,6 +76,7 @@ class State(NamedTuple):
     area_start: np.ndarray  # int64 [A] pages
     area_end: np.ndarray  # int64 [A]
     area_hot: np.ndarray  # int64 [A] pages of the program's own loop
+    area_phases: np.ndarray  # int64 [A, 2] first and last phase in which they are hot
     area_swapped: np.ndarray  # int64 [A] pages
     area_untouched: np.ndarray  # int64 [A] pages
     area_at: np.ndarray  # float64 [A] position of sequential access, pages from the area's start
@@ -177,6 +178,7 @@ def build_state(
         area_start=np.array([a.start for a in areas], np.int64),
         area_end=np.array([a.end for a in areas], np.int64),
         area_hot=own,
+        area_phases=np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
         area_swapped=np.zeros(n_areas, np.int64),
         area_untouched=untouched.astype(np.int64),
         area_at=np.zeros(n_areas),
