@@ -16,6 +16,7 @@ from .attrs import Intervals
 
 _SAMPLES = "samples"
 _AGGREGATIONS = "aggr_intervals"
+COUNT_UNITS = (_SAMPLES, _AGGREGATIONS)
 _RATE_FORMS = 'a percentage of the samples such as "20 %" or 20, a count such as "4 samples", "min" or "max"'
 _AGE_FORMS = 'a time such as "5 s", a bare number of µs, a count such as "50 aggr_intervals", "min" or "max"'
 
