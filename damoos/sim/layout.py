@@ -65,7 +65,8 @@ def lay_out(workload: MasimWorkload) -> Layout:
         *_phase_pages(low + 178, len(workload.phases)),
         Area("[bss]", low + 378, low + 379, 1),
         Area("[heap]", low + 385, low + 386, 1),
-        Area("[vdso]", vdso, vdso + _VDSO_PAGES, 3),
+        Area("[vvar]", vdso, vdso + 1, 1),
+        Area("[vdso]", vdso + 6, vdso + 7, 1),
         Area("[stack]", stack + STACK_PAGES - 1, stack + STACK_PAGES, 1),
     ]
     areas = tuple(sorted([*placed, *own], key=lambda a: a.start))
