@@ -41,7 +41,8 @@ def find(kind: Kind, name_or_path: str | Path) -> Path:
     if given.is_file():
         return given
     singular = kind.removesuffix("s")
-    raise ConfigError(f"no such {singular}", field=singular, value=str(name_or_path), allowed=_near(name, names(kind)))
+    what = singular if given.parent in (Path("."), Path(kind)) else "file"
+    raise ConfigError(f"no such {what}", field=singular, value=str(name_or_path), allowed=_near(name, names(kind)))
 
 
 def names(kind: Kind) -> tuple[str, ...]:

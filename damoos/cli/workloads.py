@@ -22,7 +22,7 @@ MAP_WIDTH = 110
 MAP_ROWS = 16
 PHASES_SHOWN = 12
 
-app = typer.Typer(no_args_is_help=True, help="List and show the workloads that come with damoos.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="List and show the workloads that come with damoos.")
 
 
 @app.command(name="list")

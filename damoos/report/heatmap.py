@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,13 @@ from . import numbers
 LEVELS = (0.0, 0.003, 0.01, 0.03, 0.1, 0.3, 0.7)
 """A value above LEVELS[i], and not above the next one, is drawn at level i + 1; 0 at level 0."""
 
-# Levels 0 to 7: characters that grow darker, and colours from dark blue over red to yellow.
+# Levels 0 to 7: characters that grow darker, and colours from dark blue over red to
+# yellow that stay apart with 256 colours.
 MARKS = " .:-=+#@"
-COLOURS = ("", "#16124a", "#420a68", "#6a176e", "#a32c61", "#dd513a", "#f98e09", "#fcf6a0")
+COLOURS = ("", *(f"color({c})" for c in (17, 54, 90, 126, 167, 208, 229)))
+
+
+_STEPS = (0.001, 0.01, 0.1, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)  # s
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,8 @@ def terminal_lines(heatmap: Heatmap, *, unicode: bool = True, colour: bool = Fal
     lines = []
     for label, cells in zip(heatmap.labels, heatmap.heat.T, strict=True):
         line = Text(f"{label:>{margin}} {side}", no_wrap=True)
-        for level in np.searchsorted(LEVELS, cells):
-            line.append(*_cell(int(level), colour))
+        for level, run in groupby(np.searchsorted(LEVELS, cells)):
+            line.append(*_cell(int(level), colour, len(list(run))))
         lines.append(line)
     columns = len(heatmap.heat)
     lines.append(Text(f"{'':>{margin}} {corner}{floor * columns}", no_wrap=True))
@@ -72,22 +77,23 @@ def _bins(sizes: list[int], rows: int) -> list[int]:
     return [max(1, round(rows * size / total)) for size in sizes]
 
 
-def _cell(level: int, colour: bool) -> tuple[str, str]:
+def _cell(level: int, colour: bool, count: int = 1) -> tuple[str, str]:
     if colour:
-        return " ", f"on {COLOURS[level]}" if level else ""
-    return MARKS[level], ""
+        return " " * count, f"on {COLOURS[level]}" if level else ""
+    return MARKS[level] * count, ""
 
 
 def _time_axis(edges: NDArray[np.float64], columns: int) -> str:
     # Labels at round times, as many as fit with room between them.
     length = float(edges[-1])
-    step = next((s for s in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600) if s * columns / max(length, 1e-9) >= 8), None)
-    marks = [0.0, length] if step is None else list(np.arange(0, length + step * 0.01, step))
     axis = [" "] * (columns + 8)
-    for mark in marks:
-        text = f"{mark:g}" if mark else "0 s"
-        place = round(mark / max(length, 1e-9) * columns)
-        axis[place : place + len(text)] = text
+    axis[:3] = "0 s"
+    if length > 0:
+        step = next((s for s in _STEPS if s * columns >= 8 * length), length)
+        for mark in np.arange(1, int(length / step * (1 + 1e-9)) + 1) * step:
+            text = f"{mark:g}"
+            place = round(mark / length * columns)
+            axis[place : place + len(text)] = text
     return "".join(axis)
 
 

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from damoos.catalogue import names
+from damoos.cli.workloads import app
+from damoos.errors import ConfigError
+
+
+def invoke(*args: str, columns: int = 80) -> Result:
+    result = CliRunner().invoke(app, args, env={"COLUMNS": str(columns), "TERM": "dumb"})
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_list_names_each_workload_once() -> None:
+    lines = invoke("list").stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines[2:] if not line.startswith(" ")] == list(names("workloads"))
+    assert any("zigzag" in line and "384 MiB" in line and "64 s" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", names("workloads"))
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_show_fits_the_terminal(name: str, columns: int) -> None:
+    lines = invoke("show", name, columns=columns).stdout.splitlines()
+    assert all(len(line) <= columns for line in lines if not line.startswith("file: "))
+    assert lines[0].startswith(f"{name}: ")
+    assert sum("│" in line for line in lines) >= 16
+
+
+def test_show_draws_ones_own_file(tmp_path: Path) -> None:
+    path = tmp_path / "own.cfg"
+    path.write_text("a, 1048576, data.bin\n\nwork\n1000\na, 1, 0, 0\n\npause\n9000\n")
+    out = invoke("show", str(path)).stdout
+    assert out.startswith("own\n1.00 MiB in 1 region, 10 s in 2 phases\n")
+    assert "a is filled at the start from data.bin" in out
+    assert "sleeps" in out and "0 %" in out
+
+
+def test_json_is_complete() -> None:
+    shown = json.loads(invoke("show", "zigzag", "--json").stdout)
+    assert shown["footprint_bytes"] == 384 * 2**20
+    assert shown["phases"][1]["patterns"][0]["region"] == "a"
+    assert [entry["name"] for entry in json.loads(invoke("list", "--json").stdout)] == list(names("workloads"))
+
+
+def test_a_typing_error_is_helped() -> None:
+    with pytest.raises(ConfigError, match="allowed: zigzag"):
+        invoke("show", "zigzga")
