@@ -1,0 +1,162 @@
+"""The one place where a score, or a reward, is computed.
+
+Everything is relative to the baseline, the run of the same workload and seed without DAMON:
+overhead % = (with / without - 1) · 100, for runtime and for the time-weighted mean of RSS.
+
+DAMOOS (2021) scores -(0.5 · runtime overhead % + 0.5 · RSS overhead %), so that "no scheme" is 0 and larger is better,
+and -1000 where the program gets more than 20 % slower. Here the weight can be chosen, and a program that is too slow
+makes the trial infeasible instead of its score a cliff: a search can learn from by how much it was too slow. The limit
+is 10 % unless told, half of DAMOOS's: of the 24 programs that it tuned the worst lost 16 %, the mean 7.6 %, and who
+deploys reclaim accepts a few percent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from damoos.backend.result import Result
+from damoos.errors import InputError
+
+from .outcome import ObjectiveInfo, Repeat, Run
+
+DEFAULT_WEIGHT = 0.5
+DEFAULT_LIMIT_PERCENT = 10.0
+
+
+def overhead_percent(value: float, baseline: float) -> float:
+    """How much larger `value` is than `baseline`, percent; both positive."""
+    return (value / baseline - 1.0) * 100.0
+
+
+METRICS: dict[str, tuple[str, Callable[[Run, Run], float]]] = {
+    "runtime": ("runtime overhead, %", lambda run, base: overhead_percent(run.runtime_s, base.runtime_s)),
+    "rss": ("RSS overhead, %", lambda run, base: overhead_percent(run.rss_mean_bytes, base.rss_mean_bytes)),
+    "rss-peak": ("peak RSS overhead, %", lambda run, base: overhead_percent(run.rss_peak_bytes, base.rss_peak_bytes)),
+    "major-faults": (
+        "major faults more per s",
+        lambda run, base: run.major_faults / run.runtime_s - base.major_faults / base.runtime_s,
+    ),
+    "swap-in": ("MiB swapped in per s", lambda run, base: run.swap_in_bytes / run.runtime_s / 2**20),
+    "kdamond-cpu": ("kdamond CPU, % of one CPU", lambda run, base: 100.0 * run.kdamond_cpu_s / run.runtime_s),
+}
+"""What can be minimised: name to what it is, with its unit, and its value for a run and its baseline run."""
+
+KINDS = ("damoos", "metric", "pareto")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a study maximises. `kind` "damoos": the weighted score; "metric": minus the one of `METRICS` in `metrics`;
+    "pareto": minus each of several, with the DAMOOS score to name one winner of the front.
+
+    `weight`: runtime's share of the DAMOOS score, 0..1, RSS has the rest. `limit_percent`: runtime overhead above which
+    a trial is infeasible, larger than 0, percent. Raises InputError.
+    """
+
+    kind: Literal["damoos", "metric", "pareto"] = "damoos"
+    weight: float = DEFAULT_WEIGHT
+    limit_percent: float = DEFAULT_LIMIT_PERCENT
+    metrics: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.weight <= 1.0:
+            raise InputError("out of range", field="weight", value=self.weight, allowed="0 to 1")
+        if not (self.limit_percent > 0 and math.isfinite(self.limit_percent)):
+            raise InputError("out of range", field="runtime limit", value=self.limit_percent, allowed="more than 0 %")
+        for name in self.metrics:
+            if name not in METRICS:
+                raise InputError("unknown metric", field="objective", value=name, allowed=", ".join(METRICS))
+        wanted = {"damoos": "0", "metric": "1", "pareto": "2 or more"}[self.kind]
+        count = len(set(self.metrics))
+        if count != len(self.metrics) or count != {"damoos": 0, "metric": 1, "pareto": max(count, 2)}[self.kind]:
+            value = ", ".join(self.metrics)
+            raise InputError("wrong metrics", field=f"objective {self.kind}", value=value, allowed=wanted)
+
+    def repeat(self, run: Run, base: Run) -> Repeat:
+        """A run beside its baseline run of the same seed, with the score of this pair."""
+        runtime = overhead_percent(run.runtime_s, base.runtime_s)
+        rss = overhead_percent(run.rss_mean_bytes, base.rss_mean_bytes)
+        if self.kind == "metric":
+            score = -METRICS[self.metrics[0]][1](run, base)
+        else:
+            score = -(self.weight * runtime + (1.0 - self.weight) * rss)
+        return Repeat(run=run, runtime_overhead_percent=runtime, rss_overhead_percent=rss, score=score)
+
+    def values(self, repeats: Sequence[Repeat], base: Sequence[Run]) -> tuple[float, ...]:
+        """What is maximised, as means over the repeats: the score, or minus each metric of a Pareto front."""
+        if self.kind != "pareto":
+            return (mean([r.score for r in repeats]),)
+        pairs = list(zip(repeats, base, strict=True))
+        return tuple(-mean([METRICS[name][1](r.run, b) for r, b in pairs]) for name in self.metrics)
+
+    def excess_percent(self, repeats: Sequence[Repeat]) -> float:
+        """By how much the mean runtime overhead passes the limit, percent; feasible where not above 0."""
+        return mean([r.runtime_overhead_percent for r in repeats]) - self.limit_percent
+
+    def info(self) -> ObjectiveInfo:
+        """The objective as reports show it."""
+        limit = f"infeasible above {self.limit_percent:g} % runtime overhead"
+        damoos = f"-({self.weight:g} · runtime overhead % + {1 - self.weight:g} · RSS overhead %)"
+        titles = [METRICS[name][0] for name in self.metrics]
+        text = {
+            "damoos": damoos,
+            "metric": f"minus {', '.join(titles)}",
+            "pareto": f"front of {', '.join(titles)}; winner by {damoos}",
+        }[self.kind]
+        return ObjectiveInfo(
+            kind=self.kind,
+            description=f"{text}; {limit}",
+            weight=None if self.kind == "metric" else self.weight,
+            max_runtime_overhead_percent=self.limit_percent,
+            metrics=self.metrics,
+        )
+
+
+def parse_objective(text: str, weight: float, limit_percent: float) -> Objective:
+    """The objective of a text: "damoos", "metric:NAME" or "pareto:NAME,NAME". Raises InputError."""
+    kind, _, names = text.partition(":")
+    metrics = tuple(name.strip() for name in names.split(",") if name.strip())
+    if kind not in KINDS:
+        allowed = "damoos, metric:NAME, pareto:NAME,NAME"
+        raise InputError("unknown objective", field="objective", value=text, allowed=allowed)
+    return Objective(kind, weight, limit_percent, metrics)  # type: ignore[arg-type]
+
+
+def run_of(result: Result) -> Run:
+    """The measured numbers of a result that scores and reports use."""
+    return Run(
+        seed=result.seed,
+        runtime_s=result.runtime_s,
+        rss_mean_bytes=result.rss_mean_bytes,
+        rss_peak_bytes=result.rss_peak_bytes,
+        major_faults=result.major_faults,
+        swap_in_bytes=result.swap_in_bytes,
+        swap_out_bytes=result.swap_out_bytes,
+        kdamond_cpu_s=result.kdamond_cpu_s,
+    )
+
+
+def mean(numbers: Sequence[float]) -> float:
+    """The mean, exactly rounded, so that it does not depend on the order."""
+    return math.fsum(numbers) / len(numbers)
+
+
+def pareto_front(points: Sequence[Sequence[float]]) -> tuple[int, ...]:
+    """Indices of the points that no other point dominates, best first coordinate first; all coordinates are maximised.
+
+    A point dominates another if it is at least as good everywhere and better somewhere; of equal ones all are in.
+    """
+    order = sorted(range(len(points)), key=lambda i: [-x for x in points[i]])
+    front: list[int] = []
+    for i in order:
+        # Whoever dominates i comes before it, and so does someone of the front that dominates it.
+        if not any(_dominates(points[j], points[i]) for j in front):
+            front.append(i)
+    return tuple(front)
+
+
+def _dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    return all(x >= y for x, y in zip(a, b, strict=True)) and any(x > y for x, y in zip(a, b, strict=True))
