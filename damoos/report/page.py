@@ -37,6 +37,7 @@ h2 { font-size: 19px; line-height: 1.3; margin: 0 0 4px; }
 .tile span { color: var(--muted); font-size: 13px; display: block; }
 section { padding: 18px 20px; margin-top: 16px; min-width: 0; }
 section > p { margin: 0 0 8px; color: var(--muted); font-size: 14px; max-width: 75em; }
+pre + p, .scroll + p { margin-top: 12px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; }
 .chart { width: 100%; height: 340px; }
 .scroll { overflow-x: auto; }

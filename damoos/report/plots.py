@@ -66,8 +66,8 @@ def _layout(x_title: str, y_title: str, **more: Any) -> dict[str, Any]:
         "margin": {"l": 58, "r": 14, "t": 8, "b": 46},
         "hovermode": "closest",
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
-        "xaxis": {**axis, "title": {"text": x_title, "standoff": 10}},
-        "yaxis": {**axis, "title": {"text": y_title, "standoff": 8}},
+        "xaxis": {**axis, "title": {"text": x_title, "standoff": 10, "font": {"size": 13}}},
+        "yaxis": {**axis, "title": {"text": y_title, "standoff": 8, "font": {"size": 13}}},
     }
     for key, value in more.items():
         layout[key] = {**layout[key], **value} if isinstance(layout.get(key), dict) else value
@@ -116,7 +116,7 @@ def heat_map(
             "borderpad": 2,
         }
         for name, start, size in regions
-        if size >= total_bytes / 24
+        if size >= total_bytes / 14
     ]
     trace = {
         "type": "heatmap",
@@ -143,8 +143,9 @@ def heat_map(
             "len": 220,
             "lenmode": "pixels",
             "thickness": 9,
-            "ticksuffix": " %",
             "tickvals": [0, 50, 100],
+            "ticktext": ["0 %", "50 %", "100 %"],
+            "tickfont": {"size": 11},
             "outlinewidth": 0,
         },
         "hovertemplate": f"%{{x:.1f}} s, at %{{y:.0f}} {unit}: %{{z:.1f}} % of pages<extra></extra>",

@@ -1,0 +1,208 @@
+"""The report of a study: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from damoos.tune.outcome import Outcome
+
+from . import numbers, plots
+from .page import Html, badge, block, chart, facts, join, page, pair, section, table, text, tiles
+from .words import (
+    comparisons,
+    deployment,
+    found_scheme,
+    headline,
+    scheme_in_words,
+    scheme_rows,
+    scores_name,
+    verified_rows,
+)
+
+SERIES_COLOURS = {"no scheme": plots.BASELINE, "documented": plots.DEFAULT, "found": plots.BEST}
+
+
+def write_report(outcome: Outcome, path: str | Path) -> None:
+    """Writes the report of `outcome` to `path`; nobody ever sees half of it."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(render(outcome), encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def render(outcome: Outcome) -> str:
+    """The report as HTML text, about 5 MB with plotly.js in it."""
+    body = join(
+        [
+            _header(outcome),
+            tiles(_key_numbers(outcome)),
+            _memory(outcome),
+            _heat(outcome),
+            pair(_trade_off(outcome), _convergence(outcome)),
+            _scheme(outcome),
+            _verification(outcome),
+            _provenance(outcome),
+        ]
+    )
+    return page(f"{outcome.workload.name}, {outcome.env.name}: damoos report", body)
+
+
+def _header(outcome: Outcome) -> Html:
+    return Html(
+        f'<header><p class="kicker">damoos report, {text(outcome.created[:10])}</p>'
+        f"<h1>{text(outcome.workload.name)}: {text(outcome.env.title)} {badge(outcome.time_kind)}</h1>"
+        f'<p class="verdict">{text(headline(outcome))}</p></header>'
+    )
+
+
+def _key_numbers(outcome: Outcome) -> list[tuple[str, str]]:
+    found = found_scheme(outcome)
+    values = []
+    if found is not None:
+        score = found.score
+        values = [
+            (numbers.percent(found.rss_overhead_percent.mean, sign=True), "RSS against no scheme"),
+            (numbers.percent(found.runtime_overhead_percent.mean, sign=True), "runtime against no scheme"),
+            (
+                numbers.score(score.mean),
+                f"score, {numbers.score(score.low)} to {numbers.score(score.high)} "
+                f"with {100 * score.confidence:.0f} % confidence",
+            ),
+        ]
+    repeats = len(outcome.search_seeds)
+    return [
+        *values,
+        (str(len(outcome.trials)), f"trials, {repeats} {'run' if repeats == 1 else 'runs'} each"),
+        (numbers.duration(outcome.workload_time_s), f"of {outcome.time_kind} workload time"),
+    ]
+
+
+def _memory(outcome: Outcome) -> Html:
+    lines = [
+        plots.Line(s.label, s.t_s, s.rss_bytes, SERIES_COLOURS.get(s.label, plots.FRONT), s.label != "documented")
+        for s in outcome.series
+    ]
+    seeds = sorted({s.seed for s in outcome.series})
+    note = f"Resident memory (RSS) of one run each, {outcome.time_kind}; seed {', '.join(map(str, seeds))}."
+    figure = plots.over_time(lines, "RSS")
+    return section("memory", "Memory over time", chart("memory-chart", figure, "RSS over time"), note=note)
+
+
+def _heat(outcome: Outcome) -> Html:
+    access = outcome.access
+    figure = plots.heat_map(np.array(access.heat), access.end_s, access.total_bytes, access.regions)
+    note = (
+        f"Share of pages touched within {access.window_ms:g} ms, by time and address, at undisturbed speed; "
+        "worked out from the workload's configuration."
+    )
+    return section("access", "What the workload accesses", chart("access-chart", figure, "access heat map"), note=note)
+
+
+def _trade_off(outcome: Outcome) -> Html:
+    points = [
+        plots.TradeOffPoint(t.number, t.runtime_overhead_percent, -t.rss_overhead_percent, t.score, t.feasible)
+        for t in outcome.trials
+        if t.runtime_overhead_percent is not None and t.rss_overhead_percent is not None
+    ]
+    limit = outcome.objective.max_runtime_overhead_percent
+    figure, outside = plots.trade_off(
+        points,
+        front=outcome.front,
+        best=outcome.best,
+        default=0 if outcome.trials else None,
+        limit_percent=limit if np.isfinite(limit) else None,
+    )
+    note = "Each dot is a trial, against the same seeds without a scheme. Better is up and to the left."
+    if outside:
+        note += f" Not shown: {outside} {_trials(outside)} too slow for the axis."
+    return section("trade-off", "Trade-off", chart("trade-off-chart", figure, "runtime against RSS saved"), note=note)
+
+
+def _convergence(outcome: Outcome) -> Html:
+    figure, below = plots.convergence(
+        [t.number for t in outcome.trials],
+        [t.score for t in outcome.trials],
+        [t.feasible for t in outcome.trials],
+        name=scores_name(outcome),
+    )
+    note = "Score of each trial and the best one so far; 0 is no scheme."
+    if below:
+        note += f" {below} {_trials(below)} below the axis."
+    return section("convergence", "Search", chart("convergence-chart", figure, "score by trial"), note=note)
+
+
+def _scheme(outcome: Outcome) -> Html:
+    rows = scheme_rows(outcome)
+    if not rows:
+        return section("scheme", "The scheme", note="No trial stayed within the limit of the runtime overhead.")
+    helps = outcome.verification is None or outcome.verification.helps
+    title = "The scheme" if helps else "The best candidate (not recommended)"
+    pieces = [table(("knob", "value", "searched", "place in the kdamonds"), rows)]
+    pieces.append(block(scheme_in_words(outcome)))
+    if helps:
+        pieces.append(Html(f"<p>{text(deployment(outcome)[0])}</p>"))
+        pieces.append(block("\n".join(deployment(outcome)[1:])))
+    return section("scheme", title, *pieces)
+
+
+def _verification(outcome: Outcome) -> Html:
+    checked = outcome.verification
+    if checked is None:
+        return section("verification", "Verification", note="Not verified: there was nothing to verify.")
+    head = ("", "score", "runtime", "runtime change", "mean RSS", "RSS change")
+    rows = verified_rows(outcome)
+    strong = next((i for i, row in enumerate(rows) if row[0] == "found"), -1)
+    return section(
+        "verification",
+        "Verification with fresh seeds",
+        table(head, rows, numbers=range(1, len(head)), strong=strong),
+        Html("".join(f"<p>{text(line)}</p>" for line in comparisons(outcome))),
+        note=f"{len(checked.seeds)} runs each with seeds that the search never used; means and "
+        f"{100 * checked.baseline_runtime_s.confidence:.0f} % confidence intervals, {outcome.time_kind}. "
+        "Changes are against no scheme with the same seeds.",
+    )
+
+
+def _provenance(outcome: Outcome) -> Html:
+    workload, checked = outcome.workload, outcome.verification
+    values = [
+        ("command", outcome.command_line),
+        ("date", outcome.created),
+        ("time", _time_in_words(outcome)),
+        ("backend", f"{outcome.backend}, machine {outcome.machine}"),
+        (
+            "workload",
+            f"{workload.path}: {numbers.size(workload.footprint_bytes)}, {numbers.seconds(workload.duration_s)}",
+        ),
+        ("workload sha256", workload.sha256),
+        ("env", outcome.env.path),
+        ("env sha256", outcome.env.sha256),
+        ("objective", outcome.objective.description),
+        ("strategy", f"{outcome.strategy}, seed {outcome.seed}"),
+        ("search seeds", ", ".join(map(str, outcome.search_seeds))),
+    ]
+    if checked is not None:
+        values.append(("finalists' seeds", ", ".join(map(str, checked.finalist_seeds)) or "none"))
+        values.append(("verification seeds", ", ".join(map(str, checked.seeds))))
+    values.append(("versions", ", ".join(f"{name} {version}" for name, version in outcome.versions.items())))
+    failed = sum(trial.state == "failed" for trial in outcome.trials)
+    if failed:
+        values.append(("failed trials", str(failed)))
+    return section("made", "How this was made", facts(values))
+
+
+def _time_in_words(outcome: Outcome) -> str:
+    meaning = "phases are amounts of work" if outcome.timing == "work" else "phases last their time"
+    if outcome.time_kind == "simulated":
+        return f"simulated: kernel, machine and workload are models, no real memory was touched; {meaning}"
+    return f"{outcome.time_kind}; {meaning}"
+
+
+def _trials(count: int) -> str:
+    return "trial" if count == 1 else "trials"

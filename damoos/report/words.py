@@ -1,0 +1,131 @@
+"""What a study found in words and rows of text; the terminal and the page say the same."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from damoos.damon.damo_format import from_damo
+from damoos.damon.describe import describe
+from damoos.tune.outcome import Interval, Outcome, VerifiedScheme
+
+from . import numbers
+
+UNVERIFIED = "Nothing to recommend: no trial stayed within the limit of the runtime overhead."
+
+
+def headline(outcome: Outcome) -> str:
+    """The verdict, in one or two sentences."""
+    return UNVERIFIED if outcome.verification is None else outcome.verification.verdict
+
+
+def found_scheme(outcome: Outcome) -> VerifiedScheme | None:
+    """The verified figures of the study's winner, whether or not it helps; None if nothing was verified."""
+    if outcome.verification is None:
+        return None
+    return next((scheme for scheme in outcome.verification.schemes if scheme.label == "found"), None)
+
+
+def helps(outcome: Outcome) -> bool:
+    """Whether there is something to deploy."""
+    return outcome.verification is not None and outcome.verification.helps
+
+
+def scores_name(outcome: Outcome) -> str:
+    """What the score is, for an axis."""
+    return "DAMOOS score" if outcome.objective.kind == "damoos" else "score"
+
+
+def interval(value: Interval, *, sign: bool = False) -> str:
+    """Mean ± the larger half of the confidence interval, two decimals."""
+    half = max(value.high - value.mean, value.mean - value.low)
+    mean = f"{value.mean:+.2f}" if sign else f"{value.mean:.2f}"
+    return f"{mean} ± {half:.2f}"
+
+
+def percent_interval(value: Interval) -> str:
+    """A change in percent ± the larger half of its confidence interval."""
+    half = max(value.high - value.mean, value.mean - value.low)
+    decimals = 2 if abs(value.mean) < 9.95 else 1
+    return f"{value.mean:+.{decimals}f} ± {half:.{decimals}f} %"
+
+
+def verified_rows(outcome: Outcome) -> list[list[str]]:
+    """Rows of the verification: scheme, score, runtime, its change, mean RSS, its change; no scheme first."""
+    checked = outcome.verification
+    if checked is None:
+        return []
+    baseline = [
+        "no scheme",
+        "0.00" if outcome.objective.kind == "damoos" else "",
+        numbers.seconds(checked.baseline_runtime_s.mean),
+        "",
+        numbers.size(checked.baseline_rss_mean_bytes.mean),
+        "",
+    ]
+    return [baseline] + [
+        [
+            scheme.label if scheme.feasible else f"{scheme.label} (too slow)",
+            interval(scheme.score),
+            numbers.seconds(scheme.runtime_s.mean),
+            percent_interval(scheme.runtime_overhead_percent),
+            numbers.size(scheme.rss_mean_bytes.mean),
+            percent_interval(scheme.rss_overhead_percent),
+        ]
+        for scheme in checked.schemes
+    ]
+
+
+def comparisons(outcome: Outcome) -> list[str]:
+    """The winner against each alternative, paired by seed, a sentence each."""
+    if outcome.verification is None:
+        return []
+    return [
+        f"{c.found} against {c.against}: score {c.difference.mean:+.2f} ({c.difference.low:+.2f} to "
+        f"{c.difference.high:+.2f}), {'better' if c.better else 'not clearly better'}"
+        for c in outcome.verification.comparisons
+    ]
+
+
+def scheme_rows(outcome: Outcome) -> list[list[str]]:
+    """Rows of the winner's parameters: what it is, value, what was searched, where it goes; empty without winner."""
+    best = outcome.best_trial
+    if best is None:
+        return []
+    rows = []
+    for parameter in outcome.env.parameters:
+        if parameter.name in best.params_text:
+            searched = ", ".join(parameter.choices) or f"{parameter.low} to {parameter.high}"
+            rows.append([parameter.title, best.params_text[parameter.name], searched, parameter.where])
+    return rows
+
+
+def scheme_in_words(outcome: Outcome) -> str:
+    """The winner's whole configuration, over several lines; empty without winner."""
+    best = outcome.best_trial
+    return "" if best is None else describe(from_damo(best.kdamonds))
+
+
+def deployment(outcome: Outcome, kdamonds_file: str = "best.json") -> list[str]:
+    """How to use what was found: a sentence, then the commands."""
+    file = shlex.quote(kdamonds_file)
+    where = "Found on a simulator: measure on your machine before you rely on it. " if _simulated(outcome) else ""
+    if _needs_pid(outcome.recommended):
+        return [
+            f"{where}{kdamonds_file} is for any process: put its id in place of null, then start it with damo.",
+            f"""sed 's/"pid": null/"pid": PID/' {file} > mine.json""",
+            "sudo damo start --kdamonds mine.json",
+        ]
+    return [f"{where}{kdamonds_file} is what damo starts.", f"sudo damo start --kdamonds {file}"]
+
+
+def _simulated(outcome: Outcome) -> bool:
+    return outcome.time_kind == "simulated"
+
+
+def _needs_pid(tree: dict[str, Any]) -> bool:
+    return any(
+        context["ops"] != "paddr" and any(target["pid"] is None for target in context["targets"])
+        for kdamond in tree["kdamonds"]
+        for context in kdamond["contexts"]
+    )
