@@ -149,7 +149,10 @@ def renew_table(path: str | Path, name: str, table: str) -> str:
 
 def _folders(kind: Kind) -> Iterator[Path]:
     chosen = os.environ.get(VARIABLE)
-    roots = ([Path(chosen)] if chosen else []) + [_PACKAGE / "_catalogue", _PACKAGE.parent]
+    roots = ([Path(chosen)] if chosen else []) + [_PACKAGE / "_catalogue"]
+    # Installed, the package lies among others, some of which bring folders of these names too.
+    if (_PACKAGE.parent / "pyproject.toml").is_file():
+        roots.append(_PACKAGE.parent)
     return (root / kind for root in roots if (root / kind).is_dir())
 
 

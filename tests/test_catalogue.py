@@ -40,7 +40,11 @@ def test_the_installed_catalogue_comes_before_the_checkout(tmp_path: Path, monke
     for folder in (package / "_catalogue", tmp_path):
         (folder / "envs").mkdir(parents=True)
         (folder / "envs" / "x.toml").write_text("")
+    (tmp_path / "envs" / "foreign.toml").write_text("")
     monkeypatch.setattr(catalogue, "_PACKAGE", package)
+    assert names("envs") == ("x",)
+    (tmp_path / "pyproject.toml").write_text("")
+    assert names("envs") == ("foreign", "x")
     assert find("envs", "x") == package / "_catalogue" / "envs" / "x.toml"
 
 
