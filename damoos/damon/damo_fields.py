@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from damoos.errors import ConfigError
-from damoos.units import parse_bp, parse_permil
+from damoos.units import U32_MAX, parse_bp, parse_permil
 
 T = TypeVar("T")
 
@@ -99,10 +99,10 @@ def text(value: object, *, field: str) -> str:
     return value
 
 
-def permil(value: object, *, field: str) -> int:
+def permil(value: object, *, field: str, maximum: int = U32_MAX) -> int:
     """parse_permil, but refuses what only `damo --raw` writes."""
     _refuse_raw(value, field)
-    return parse_permil(value, field=field)
+    return parse_permil(value, field=field, maximum=maximum)
 
 
 def basis_points(value: object, *, field: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from damoos.errors import ConfigError
-from damoos.units import U32_MAX, parse_bool, parse_count, parse_size_bytes, parse_time_ms, parse_time_us
+from damoos.units import U32_MAX, U64_MAX, parse_bool, parse_count, parse_size_bytes, parse_time_ms, parse_time_us
 
 from .access_units import COUNT_UNITS, parse_age, parse_nr_accesses
 from .attrs import Intervals
@@ -137,9 +137,9 @@ def _watermarks(scheme: Table) -> Watermarks:
     entry = scheme.table("watermarks", ("metric", "interval_us", "high_permil", "mid_permil", "low_permil"))
     return Watermarks(
         metric=entry.read("metric", word(WATERMARK_METRICS)),
-        high=entry.read("high_permil", permil),
-        mid=entry.read("mid_permil", permil),
-        low=entry.read("low_permil", permil),
+        high=entry.read("high_permil", permil, maximum=U64_MAX),
+        mid=entry.read("mid_permil", permil, maximum=U64_MAX),
+        low=entry.read("low_permil", permil, maximum=U64_MAX),
         interval_us=entry.read("interval_us", parse_time_us),
     )
 
