@@ -13,12 +13,14 @@ from rich.text import Text
 from damoos.backend.result import Result
 from damoos.damon.snapshot import Snapshot
 from damoos.report import numbers
+from damoos.report.heatmap import Heatmap, terminal_lines
+from damoos.report.observed import covered, observed_heat
 from damoos.workload.masim import MasimWorkload
 
 from .chart import area_chart
 from .console import takes_unicode
 
-REGIONS_SHOWN = 12
+MAP_ROWS = 12
 CHART_WIDTH = 100
 
 
@@ -46,7 +48,9 @@ def print_result(
     ):
         screen.print(line, no_wrap=True, crop=True)
     if seen:
-        _print_regions(screen, seen[-1], everything=verbose)
+        _print_map(screen, seen)
+        if verbose:
+            _print_regions(screen, seen[-1])
     if result.scheme_stats:
         screen.print()
         screen.print("Schemes", style="bold")
@@ -101,25 +105,35 @@ def _figures(result: Result) -> Table:
     return grid
 
 
-def _print_regions(screen: Console, snapshot: Snapshot, *, everything: bool) -> None:
-    sizes = snapshot.end - snapshot.start
-    order = np.arange(len(sizes))
-    shown = order if everything else np.sort(np.argsort(-sizes, kind="stable")[:REGIONS_SHOWN])
+def _print_map(screen: Console, seen: Sequence[Snapshot]) -> None:
+    low, high = covered(seen)
+    total = int((high - low).sum())
+    labels = [numbers.size(total * row / MAP_ROWS) if row % 4 == 0 else "" for row in range(MAP_ROWS)]
+    # every snapshot stands for a column or more, so that the chart above and this have one time axis
+    columns = min(screen.width, CHART_WIDTH) - max(map(len, labels)) - 3
+    rows = np.arange(columns) * len(seen) // columns
+    picture = Heatmap(observed_heat(seen, MAP_ROWS)[rows], np.linspace(0.0, seen[-1].t_s, columns + 1), tuple(labels))
+    screen.print()
+    screen.print("What DAMON saw: share of samples with an access, by monitored memory and time", style="bold")
+    colour = screen.color_system is not None and not screen.no_color
+    for line in terminal_lines(picture, unicode=takes_unicode(screen), colour=colour):
+        screen.print(line, crop=True)
+
+
+def _print_regions(screen: Console, snapshot: Snapshot) -> None:
     table = plain_table("from", "to", "size", "access rate", "for", left=2)
     samples = snapshot.aggr_us / snapshot.sample_us
-    for i in shown:
+    for start, end, accesses, age in zip(snapshot.start, snapshot.end, snapshot.nr_accesses, snapshot.age, strict=True):
         table.add_row(
-            f"{snapshot.start[i]:#x}",
-            f"{snapshot.end[i]:#x}",
-            numbers.size(sizes[i]),
-            f"{100 * snapshot.nr_accesses[i] / samples:.0f} %",
-            numbers.seconds(snapshot.age[i] * snapshot.aggr_us / 1e6),
+            f"{start:#x}",
+            f"{end:#x}",
+            numbers.size(end - start),
+            f"{100 * accesses / samples:.0f} %",
+            numbers.seconds(age * snapshot.aggr_us / 1e6),
         )
     screen.print()
     screen.print("Regions at the end", style="bold")
     screen.print(table)
-    if len(shown) < len(sizes):
-        screen.print(f"the {len(shown)} largest of {len(sizes)}; -v shows all", style="dim")
 
 
 def _stats(result: Result) -> Table:

@@ -36,9 +36,9 @@ def print_summary(screen: Console, outcome: Outcome, folder: Path, *, verbose: b
     if parameters:
         kind = "Scheme" if words.helps(outcome) else "Best candidate, not recommended"
         screen.print(f"{kind} (trial {outcome.best})", style="bold")
-        table = plain_table("knob", "value", "searched", left=3)
-        for row in parameters:
-            table.add_row(*row[:3])
+        table = plain_table("knob", "value", "searched", "what it is", left=4)
+        for name, title, value, searched, _ in parameters:
+            table.add_row(name, value, searched, title)
         screen.print(table)
         screen.print()
         _print_indented(screen, words.scheme_in_words(outcome).splitlines())

@@ -143,7 +143,7 @@ def _scheme(outcome: Outcome) -> Html:
         return section("scheme", "The scheme", note="No trial stayed within the limit of the runtime overhead.")
     helps = outcome.verification is None or outcome.verification.helps
     title = "The scheme" if helps else "The best candidate (not recommended)"
-    pieces = [table(("knob", "value", "searched", "place in the kdamonds"), rows)]
+    pieces = [table(("knob", "value", "searched", "place in the kdamonds"), [row[1:] for row in rows])]
     pieces.append(block(scheme_in_words(outcome)))
     if helps:
         pieces.append(Html(f"<p>{text(deployment(outcome)[0])}</p>"))

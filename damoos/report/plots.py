@@ -285,7 +285,8 @@ def convergence(
     low, high = worst_shown - 0.15 * span, top + 0.1 * span
     below = [k for k in known if k[1] < low]
     shown = [k for k in known if k[1] >= low]
-    best_x, best_y = [], []
+    best_x: list[int] = []
+    best_y: list[float] = []
     for n, s, ok in known:
         if ok and (not best_y or s > best_y[-1]):
             best_x.append(n)

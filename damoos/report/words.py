@@ -88,7 +88,7 @@ def comparisons(outcome: Outcome) -> list[str]:
 
 
 def scheme_rows(outcome: Outcome) -> list[list[str]]:
-    """Rows of the winner's parameters: what it is, value, what was searched, where it goes; empty without winner."""
+    """Rows of the winner's parameters: name, what it is, value, what was searched, where it goes; may be empty."""
     best = outcome.best_trial
     if best is None:
         return []
@@ -96,7 +96,7 @@ def scheme_rows(outcome: Outcome) -> list[list[str]]:
     for parameter in outcome.env.parameters:
         if parameter.name in best.params_text:
             searched = ", ".join(parameter.choices) or f"{parameter.low} to {parameter.high}"
-            rows.append([parameter.title, best.params_text[parameter.name], searched, parameter.where])
+            rows.append([parameter.name, parameter.title, best.params_text[parameter.name], searched, parameter.where])
     return rows
 
 
