@@ -43,6 +43,8 @@ _COARSE = 8.0
 _FAULT_SHARE = 0.03
 """Faults that take a greater share of a window make it be followed sampling interval by sampling interval."""
 
+_ABSENT_WINDOW_US = 100_000.0
+"""While pages may still come in, resident memory is followed at least that closely."""
 _TRICKLE = 0.2
 """Up to that many accesses per page in a window its absent pages hardly become fewer."""
 
@@ -145,6 +147,14 @@ def _fault_time(st, accesses):
 
 
 @kernel
+def _any_absent(st, ph):
+    for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
+        if st.area_swapped[st.pattern_area[q]] + st.area_untouched[st.pattern_area[q]] > 0:
+            return True
+    return False
+
+
+@kernel
 def _faults_rule(st, accesses, cpu_us):
     # Whether faults make the window uneven: they take much of it, and the absent pages of an area run out in it or a
     # sweep has stretches with and without them. A steady trickle of random faults slows the window evenly.
@@ -193,6 +203,8 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
     n = wanted if left >= (wanted + 0.001) * interval_us else int(left / interval_us - 0.001)
     if n <= 0:
         return 0
+    if _any_absent(st, ph):
+        n = max(1, min(n, int(_ABSENT_WINDOW_US / interval_us)))
     window = n * interval_us
     return 0 if _faults_rule(st, window * rate, window * cpu_share) else n
 

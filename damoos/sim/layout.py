@@ -15,6 +15,8 @@ from damoos.workload.masim import MasimWorkload
 PAGE = 4096
 LOW_PAGES = 419
 STACK_PAGES = 33
+COLD_PAGES = 91
+"""Resident pages of the program that it does not need while it runs: they can be paged out."""
 _TOP_TO_LOW = 34_359_704_064  # pages between the start of the program and the end of the workload's regions
 _VDSO_GAP, _VDSO_PAGES = 503, 8
 _STACK_GAP = 33_246
@@ -34,6 +36,7 @@ class Area:
     hot_pages: int = 0
     first_phase: int = 0
     last_phase: int = 2**31
+    resident_pages: int | None = None  # before the workload's first access, of what the workload does not touch itself
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ def lay_out(workload: MasimWorkload) -> Layout:
     own = [
         Area("[text]", low + 1, low + 3, 2),
         *_phase_pages(low + 178, len(workload.phases)),
+        Area("[cold]", low + 190, low + 370, resident_pages=COLD_PAGES),
         Area("[bss]", low + 378, low + 379, 1),
         Area("[heap]", low + 385, low + 386, 1),
         Area("[vvar]", vdso, vdso + 1, 1),

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from damoos.catalogue import find
+from damoos.catalogue import check_keys, find, line_of, read_toml
 from damoos.errors import ConfigError
 
 
@@ -14,8 +13,8 @@ from damoos.errors import ConfigError
 class Machine:
     """Costs and rates of one machine; times in µs.
 
-    Workload: `sequential_per_ms`, `random_per_ms` accesses per ms of an undisturbed workload; `major_fault_us` what one
-    swap-in stalls it, `minor_fault_us` one first touch; `readahead_pages` pages that one major fault of a sequential
+    Workload: `sequential_per_ms`, `random_per_ms` accesses per ms of an undisturbed workload; `batch_us`
+    what choosing a batch's pattern costs; `major_fault_us` what one swap-in stalls it, `minor_fault_us` one first touch; `readahead_pages` pages that one major fault of a sequential
     access brings in.
     kdamond: `sample_us` CPU per sampling iteration, `region_sample_us` CPU per region and iteration (clearing and
     checking one page table entry), `pageout_page_us` and `swapin_page_us` CPU per page of the actions.
@@ -32,6 +31,7 @@ class Machine:
     shared_cpu: bool
     sequential_per_ms: float
     random_per_ms: float
+    batch_us: float
     major_fault_us: float
     minor_fault_us: float
     readahead_pages: int
@@ -58,16 +58,9 @@ def load_machine(name_or_path: str) -> Machine:
 
 def read_machine(path: Path) -> Machine:
     """Reads one machine model; every key is required. Raises ConfigError with file, key, value."""
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"not a TOML file: {error}", file=path) from error
-    except OSError as error:
-        raise ConfigError(f"can't be read: {error.strerror}", file=path) from error
+    table = read_toml(path)
     wanted = {f.name: f.type for f in fields(Machine) if f.name != "name"}
-    for key in table:
-        if key not in wanted:
-            raise ConfigError("unknown key", file=path, field=key, allowed=", ".join(sorted(wanted)))
+    check_keys(table, wanted, path)
     values: dict[str, object] = {}
     for key, kind in wanted.items():
         if key not in table:
@@ -76,8 +69,12 @@ def read_machine(path: Path) -> Machine:
         if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if type(value).__name__ != kind:
-            raise ConfigError("wrong type", file=path, field=key, value=value, allowed=str(kind))
+            raise ConfigError(
+                "wrong type", file=path, line=line_of(path, key), field=key, value=value, allowed=str(kind)
+            )
         if isinstance(value, int | float) and (value < 0 or (value == 0 and key in _POSITIVE)):
-            raise ConfigError("out of range", file=path, field=key, value=value, allowed="positive")
+            raise ConfigError(
+                "out of range", file=path, line=line_of(path, key), field=key, value=value, allowed="positive"
+            )
         values[key] = value
     return Machine(name=path.stem, **values)  # type: ignore[arg-type]

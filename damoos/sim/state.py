@@ -136,7 +136,9 @@ def build_state(
     layout = lay_out(workload)
     areas = layout.areas
     n_areas = len(areas)
-    patterns = [(i, p) for i, phase in enumerate(workload.phases) for p in phase.patterns]
+    # masim makes no access in a phase whose weights are all 0.
+    active = [phase.patterns if any(p.probability for p in phase.patterns) else () for phase in workload.phases]
+    patterns = [(i, p) for i, chosen in enumerate(active) for p in chosen]
     region_index = {r.name: i for i, r in reversed(list(enumerate(workload.regions)))}
     n = np.zeros(N_SIZE, np.int64)
     f = np.zeros(F_SIZE)
@@ -144,15 +146,18 @@ def build_state(
     n[TRACE], n[EXACT] = trace, exact
     capacity = max_nr_regions * 2 + 3 * n_areas + 64
     phase_first = np.zeros(len(workload.phases) + 1, np.int64)
-    np.cumsum([len(p.patterns) for p in workload.phases], out=phase_first[1:])
-    rate = np.array(
-        [(machine.random_per_ms if p.random else machine.sequential_per_ms) / 1000.0 for _, p in patterns], float
-    )
+    np.cumsum([len(chosen) for chosen in active], out=phase_first[1:])
+    # µs per access of a pattern: the access itself and its share of choosing the batch's pattern.
+    per_access = [
+        1000.0 / (machine.random_per_ms if p.random else machine.sequential_per_ms) + machine.batch_us / pace.batch
+        for _, p in patterns
+    ]
+    rate = 1.0 / np.array(per_access, float)
     weight = np.array([p.probability for _, p in patterns], float)
     for first, last in zip(phase_first, phase_first[1:], strict=False):
         total = weight[first:last].sum()
         if last > first:
-            weight[first:last] = weight[first:last] / total if total > 0 else 1.0 / (last - first)
+            weight[first:last] /= total
     phase_us = np.array([p.ms * 1000.0 for p in workload.phases], float)
     phase_work = np.zeros(len(workload.phases))
     for i in range(len(workload.phases)):
@@ -164,7 +169,12 @@ def build_state(
         phase_work[i] = per_us * phase_us[i]
     own = np.array([a.hot_pages for a in areas], np.int64)
     size = np.array([a.end - a.start for a in areas], np.int64)
-    untouched = np.where((own == 0) & (not pace.prefault), size, 0)
+    resident = np.array([a.end - a.start if a.resident_pages is None else a.resident_pages for a in areas], np.int64)
+    # Memory that masim fills from a file before the first phase is resident, other memory untouched.
+    fresh = np.zeros(n_areas, bool)
+    for region, a in zip(workload.regions, layout.region_area, strict=True):
+        fresh[a] = region.data_file is None and not pace.prefault
+    untouched = np.where(fresh, size, size - resident)
     extents = np.array([i for i in range(n_areas) if own[i] == 0], np.int64)
     ext_capacity = 4 * capacity + 64
     special = set(layout.special)
