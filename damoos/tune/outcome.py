@@ -231,7 +231,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """The outcome as JSON values, with `format`, the version of the layout."""
-        tree = typing.cast("dict[str, Any]", _plain(self))
+        tree = typing.cast("dict[str, Any]", to_plain(self))
         return {"format": FORMAT_VERSION, **tree}
 
     @classmethod
@@ -244,40 +244,44 @@ class Outcome:
             )
         values = {key: value for key, value in tree.items() if key != "format"}
         try:
-            return typing.cast(Self, _typed(cls, values, "result"))
+            return typing.cast(Self, from_plain(cls, values, "result"))
         except ConfigError as error:
             raise error.at(file=file) from None
 
 
-def _plain(value: object) -> object:
+def to_plain(value: object) -> object:
+    """A value of this module as JSON values: dataclasses become objects, tuples lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, tuple):
-        return [_plain(entry) for entry in value]
+        return [to_plain(entry) for entry in value]
     return value
 
 
-def _typed(kind: Any, value: Any, where: str) -> Any:
-    """`value` of a JSON tree as the annotated type `kind`: dataclasses, tuples, optional and plain values."""
+def from_plain(kind: Any, value: Any, where: str) -> Any:
+    """`value` of a JSON tree as the annotated type `kind` of this module; `where` names it in errors.
+
+    Raises ConfigError if it is none.
+    """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
         if not isinstance(value, dict) or set(value) != set(hints):
             found = sorted(value) if isinstance(value, dict) else value
             raise ConfigError("wrong keys", field=where, value=found, allowed=", ".join(hints))
-        return kind(**{name: _typed(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+        return kind(**{name: from_plain(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
     if origin is tuple:
         if not isinstance(value, list):
             raise ConfigError("not a list", field=where, value=value)
         kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
         if len(kinds) != len(value):
             raise ConfigError("wrong length", field=where, value=value, allowed=str(len(kinds)))
-        return tuple(_typed(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
+        return tuple(from_plain(k, v, f"{where}[{i}]") for i, (k, v) in enumerate(zip(kinds, value, strict=True)))
     if origin is types.UnionType:
         if value is None and types.NoneType in inner:
             return None
         kinds = tuple(k for k in inner if k is not types.NoneType)
-        return _typed(kinds[0], value, where) if len(kinds) == 1 else value
+        return from_plain(kinds[0], value, where) if len(kinds) == 1 else value
     if kind is float and isinstance(value, int):
         return float(value)
     if kind is not Any and not isinstance(value, origin or kind):
