@@ -34,6 +34,8 @@ import numpy as np  # noqa: E402
 from damoos.backend.registry import open_backend  # noqa: E402
 from damoos.errors import BackendError, InputError  # noqa: E402
 from damoos.ops.record import read_recording, scenario_of, to_recording, write_recording  # noqa: E402
+from damoos.tune.objective import Objective  # noqa: E402
+from damoos.tune.outcome import Run  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent / "tests/data/recordings"
@@ -249,12 +251,23 @@ def min_age(side: dict[str, dict[Path, Recording]], name: str) -> int:
 
 
 def score(runs: Iterable[Recording], baselines: Iterable[Recording]) -> float:
-    """DAMOOS score with both halves weighing the same, of the means over runs; 0 is no better than the baseline."""
-    (time_ms, rss_kb), (base_ms, base_kb) = (
-        np.mean([(run["result"]["total_ms"], mean_rss_kb(run)) for run in group], axis=0)
-        for group in (list(runs), list(baselines))
+    """DAMOOS score of the means over runs."""
+    return Objective().repeat(mean_run(runs), mean_run(baselines)).score
+
+
+def mean_run(recordings: Iterable[Recording]) -> Run:
+    """Runtime and RSS as means over runs; the score takes nothing else."""
+    runtime_ms, rss_kb = np.mean([(rec["result"]["total_ms"], mean_rss_kb(rec)) for rec in recordings], axis=0)
+    return Run(
+        seed=0,
+        runtime_s=float(runtime_ms) / 1e3,
+        rss_mean_bytes=float(rss_kb) * 1024,
+        rss_peak_bytes=0,
+        major_faults=0,
+        swap_in_bytes=0,
+        swap_out_bytes=0,
+        kdamond_cpu_s=0.0,
     )
-    return float(-0.5 * 100 * (time_ms / base_ms - 1) - 0.5 * 100 * (rss_kb / base_kb - 1))
 
 
 def mean_rss_kb(recording: Recording) -> float:

@@ -1,7 +1,8 @@
-"""What holds for every test: one thread a library, no real DAMON, nothing phoned home."""
+"""What holds for every test: one thread a library, no real DAMON, nothing phoned home, in CI the same examples."""
 
 import os
 
+import hypothesis
 import pytest
 
 for _name, _value in {
@@ -11,6 +12,11 @@ for _name, _value in {
     "DAMOOS_HOST_BACKEND": "off",
 }.items():
     os.environ[_name] = _value
+
+# A change is judged by what it does, not by the examples of the day; without CI set, hypothesis looks for new ones.
+hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("ci")
 
 # Shipped in the package, so pytest does not explain its assertions unless told.
 pytest.register_assert_rewrite("damoos.backend.testing")

@@ -20,7 +20,7 @@ from damoos.damon.quotas import Weights
 from damoos.damon.schemes import Range, Scheme
 from damoos.errors import ConfigError
 
-_OWN_KEYS = ("operations", "intervals_us", "intervals_goal", "nr_regions", "schemes")
+_OWN_KEYS = ("operations", "intervals_us", "intervals_goal", "nr_regions", "schemes", "refresh_ms")
 _UNITS_DROPPED: dict[type, str] = {Weights: "_permil"}
 
 
@@ -43,6 +43,9 @@ def damon_block(kdamonds: Kdamonds) -> dict[str, Any]:
     }
     if intervals.intervals_goal != IntervalsGoal():
         block["intervals_goal"] = dataclasses.asdict(intervals.intervals_goal)
+    (kdamond,) = (kdamond for kdamond in kdamonds.kdamonds if kdamond.contexts)
+    if kdamond.refresh_ms:
+        block["refresh_ms"] = kdamond.refresh_ms
     for name in _other_context_fields():
         if getattr(context, name) != getattr(Context(), name):
             block[name] = _plain(getattr(context, name))
@@ -52,7 +55,7 @@ def damon_block(kdamonds: Kdamonds) -> dict[str, Any]:
 def kdamonds_of(block: dict[str, Any], *, file: str | None = None) -> Kdamonds:
     """The kdamonds of a recording's `damon` block. Raises ConfigError with `file` and field for what can't be read."""
     try:
-        return Kdamonds((Kdamond((_context(block),)),))
+        return Kdamonds((Kdamond((_context(block),), refresh_ms=block.get("refresh_ms", 0)),))
     except ConfigError as error:
         raise error.at(file=file, field="damon") from None
 

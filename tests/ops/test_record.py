@@ -1,23 +1,23 @@
 """Recordings of the kernel are the oracle: taken apart into a Result and put together again they must be the same."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from damoos.backend.result import PhaseResult, Result, Samples, Trace
-from damoos.damon.attrs import Intervals, IntervalsGoal, NrRegions
-from damoos.damon.filters import Filter
 from damoos.damon.kdamonds import Context, Kdamond, Kdamonds
-from damoos.damon.quotas import QuotaGoal, Quotas, Watermarks, Weights
-from damoos.damon.schemes import ANYTHING, AccessPattern, Action, Range, Scheme
 from damoos.damon.snapshot import SchemeStats
 from damoos.errors import ConfigError
 from damoos.ops.record import read_recording, scenario_of, to_recording, write_recording
 from damoos.ops.recorded_damon import damon_block, kdamonds_of
 from damoos.workload.pace import Pace
+from tests.damon.strategies import contexts
 
 RECORDINGS = Path(__file__).parent.parent / "data/recordings"
 PAGEOUT = "pageout-w-zigzag-age1s--7.3.json.gz"
@@ -147,30 +147,12 @@ def test_equal_runs_are_equal_files_in_the_folders_own_mode(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "plain"]
 
 
-def test_a_damon_block_keeps_everything_that_was_asked() -> None:
-    scheme = Scheme(
-        action=Action.PAGEOUT,
-        access_pattern=AccessPattern(sz=Range(4096, 2**64 - 1), nr_accesses=Range(0, 0), age=Range(10, 2**32 - 1)),
-        apply_interval_us=500_000,
-        quotas=Quotas(
-            bytes=8 << 20,
-            reset_interval_ms=1000,
-            weights=Weights(sz_permil=1, age_permil=999),
-            goals=(QuotaGoal(target_metric="some_mem_psi_us", target_value=10_000),),
-            goal_tuner="temporal",
-        ),
-        watermarks=Watermarks(metric="free_mem_rate", interval_us=500_000, high=800, mid=750, low=100),
-        core_filters=(Filter(type="addr", addr_start=4096, addr_end=8192),),
-        ops_filters=(Filter(type="anon", matching=True, allow=True),),
-    )
-    context = Context(
-        ops="paddr",
-        intervals=Intervals(1_000, 20_000, 1_000_000, IntervalsGoal(400, 3, 5_000, 10_000_000)),
-        nr_regions=NrRegions(10, 100),
-        schemes=(scheme, Scheme(access_pattern=ANYTHING)),
-    )
-    kdamonds = Kdamonds((Kdamond((context,)),))
-    assert kdamonds_of(damon_block(kdamonds)) == kdamonds
+@settings(deadline=None, max_examples=50)
+@given(context=contexts(), refresh_ms=st.integers(0, 2**32 - 1))
+def test_a_damon_block_keeps_everything_but_the_targets(context: Context, refresh_ms: int) -> None:
+    context = dataclasses.replace(context, targets=Context().targets)
+    kdamonds = Kdamonds((Kdamond((context,), refresh_ms),))
+    assert kdamonds_of(json.loads(json.dumps(damon_block(kdamonds)))) == kdamonds
 
 
 @pytest.mark.parametrize(
