@@ -49,8 +49,9 @@ Machine = Annotated[
 TimingOption = Annotated[
     Timing,
     typer.Option(
+        metavar="KIND",
         help="work: a phase is an amount of work, so slower memory lengthens the run. "
-        "time: a phase lasts its milliseconds, as in masim."
+        "time: a phase lasts its milliseconds, as in masim.",
     ),
 ]
 Catalogue = Annotated[

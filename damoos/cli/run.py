@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from damoos.damon.snapshot import Snapshot
     from damoos.workload.masim import MasimWorkload
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 STEPS = 100
 
@@ -41,7 +41,7 @@ def run(
     backend: Backend = None,
     machine: Machine = None,
     timing: TimingOption = Timing.WORK,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of everything random.")] = 0,
     record: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Write every aggregation to FILE (.json.gz), in the recordings' format."),

@@ -11,7 +11,7 @@ import typer
 from . import console
 from .options import Verbose
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()

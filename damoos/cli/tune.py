@@ -18,7 +18,7 @@ from .options import Backend, Catalogue, Machine, Timing, TimingOption, Verbose,
 if TYPE_CHECKING:
     from damoos.tune.outcome import Outcome
 
-app = typer.Typer(pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 OUT = Path("damoos-out")
 JOURNAL = "study.journal"
@@ -31,27 +31,34 @@ def tune(
         str, typer.Option(metavar="NAME", help="What may be changed: a name from `damoos envs list`, or a file.")
     ] = "reclaim",
     trials: Annotated[
-        int, typer.Option(min=1, help="Trials in all, those of earlier calls included.")
+        int, typer.Option(min=1, metavar="N", help="Trials in all, those of earlier calls included.")
     ] = DEFAULT_TRIALS,
-    repeats: Annotated[int, typer.Option(min=1, help="Runs a trial, each with a seed of its own.")] = DEFAULT_REPEATS,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the whole study; the same seed finds the same.")] = 0,
+    repeats: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Runs a trial, each with a seed of its own.")
+    ] = DEFAULT_REPEATS,
+    seed: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Seed of the whole study; the same seed finds the same.")
+    ] = 0,
     strategy: Annotated[str, typer.Option(metavar="NAME", help="How to search: tpe, random.")] = "tpe",
     objective: Annotated[
         str | None,
         typer.Option(metavar="KIND", help="damoos, metric:NAME or pareto:NAME,NAME; the env's own if not given."),
     ] = None,
     weight: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Share of runtime in the DAMOOS score; the rest is RSS.")
+        float | None,
+        typer.Option(min=0, max=1, metavar="W", help="Share of runtime in the DAMOOS score; the rest is RSS."),
     ] = None,
     runtime_limit: Annotated[
-        float | None, typer.Option(min=0, metavar="PERCENT", help="Reject what slows the workload more than this.")
+        float | None, typer.Option(min=0, metavar="P", help="Reject what slows the workload by more than P percent.")
     ] = None,
     backend: Backend = None,
     machine: Machine = None,
     timing: TimingOption = Timing.WORK,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", file_okay=False, help="Folder for the results (damoos-out/WORKLOAD-ENV)."),
+        typer.Option(
+            metavar="DIR", file_okay=False, help="Folder for the results; else damoos-out/WORKLOAD-ENV in this one."
+        ),
     ] = None,
     study: Annotated[
         Path | None,
@@ -69,7 +76,7 @@ def tune(
       damoos tune zigzag                                50 trials on the simulator
       damoos tune my.cfg --trials 200 --seed 3 --out mine
       damoos tune stairs --machine nvme-swap --runtime-limit 2
-      damoos tune hotcold --weight 0.8                  runtime matters more than RSS
+      damoos tune hotcold --weight 0.8                  runtime first
       damoos show damoos-out/zigzag-reclaim             see the result again
 
     Left in the folder: best.json and best.yaml (for damo), trials.csv, result.json, report.html.

@@ -10,7 +10,7 @@ import numpy as np
 from damoos.tune.outcome import Outcome
 
 from . import numbers, plots
-from .page import Html, badge, block, chart, facts, join, page, pair, section, table, text, tiles
+from .page import Html, badge, block, chart, colour_scale, facts, join, page, pair, section, table, text, tiles
 from .words import (
     comparisons,
     deployment,
@@ -101,7 +101,9 @@ def _heat(outcome: Outcome) -> Html:
         f"Share of pages touched within {access.window_ms:g} ms, by time and address, at undisturbed speed; "
         "worked out from the workload's configuration."
     )
-    return section("access", "What the workload accesses", chart("access-chart", figure, "access heat map"), note=note)
+    scale = colour_scale(plots.HEAT_COLOURS, "0 %", "100 %")
+    picture = chart("access-chart", figure, "access heat map")
+    return section("access", "What the workload accesses", scale, picture, note=note)
 
 
 def _trade_off(outcome: Outcome) -> Html:

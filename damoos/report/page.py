@@ -40,6 +40,8 @@ section > p { margin: 0 0 8px; color: var(--muted); font-size: 14px; max-width: 
 pre + p, .scroll + p { margin-top: 12px; }
 .pair { display: grid; grid-template-columns: 1fr 1fr; gap: 16px; }
 .chart { width: 100%; height: 340px; }
+.scale { display: flex; justify-content: flex-end; align-items: center; gap: 8px; }
+.scale i { width: 180px; height: 10px; border-radius: 2px; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 14px; margin-top: 6px; }
 th, td { text-align: left; padding: 7px 12px 7px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
@@ -62,6 +64,15 @@ dd { margin: 0; overflow-wrap: anywhere; min-width: 0; }
   .tiles { grid-template-columns: 1fr 1fr; gap: 8px; }
   .tile b { font-size: 21px; }
   .chart { height: 300px; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+  thead { display: none; }
+  tbody tr { display: block; padding: 8px 0; border-bottom: 1px solid var(--line); }
+  tbody tr:last-child { border-bottom: 0; }
+  td, td.number { display: flex; gap: 14px; padding: 1px 0; border: 0; text-align: left; white-space: normal;
+    overflow-wrap: anywhere; }
+  td::before { content: attr(data-column); color: var(--muted); font-weight: 400; flex: 0 0 118px; }
+  td:first-child { font-weight: 650; }
+  td:first-child::before, td:empty { display: none; }
   dl { grid-template-columns: 1fr; gap: 0; }
   dd { margin-bottom: 8px; }
 }
@@ -119,13 +130,22 @@ def chart(name: str, figure: Figure, description: str) -> Html:
     )
 
 
+def colour_scale(stops: Sequence[tuple[float, str]], low: str, high: str) -> Html:
+    """A bar with the colours at their places 0..1, between the texts of its ends."""
+    colours = ", ".join(f"{colour} {100 * place:g}%" for place, colour in stops)
+    bar = f'<i style="background: linear-gradient(to right, {text(colours)})"></i>'
+    return Html(f'<p class="scale">{text(low)} {bar} {text(high)}</p>')
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = (), strong: int = -1) -> Html:
     """A table; the columns in `numbers` are aligned right, the row number `strong` stands out."""
 
     def cell(tag: str, column: int, value: str, bold: bool) -> str:
         names = [n for n, on in (("number", column in numbers), ("strong", bold)) if on]
         kind = f' class="{" ".join(names)}"' if names else ""
-        return f"<{tag}{kind}>{text(value)}</{tag}>"
+        # narrow screens show a cell a line, with its column's title before it
+        title = f' data-column="{text(head[column])}"' if tag == "td" else ""
+        return f"<{tag}{kind}{title}>{text(value)}</{tag}>"
 
     top = "".join(cell("th", i, title, False) for i, title in enumerate(head))
     body = "".join(

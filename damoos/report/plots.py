@@ -24,6 +24,16 @@ BEST = "#c2410c"
 DEFAULT = "#0f766e"
 FRONT = "#2563eb"
 
+# Of heat 0..1: most of a workload's memory is touched seldom, so the low end is spread.
+HEAT_COLOURS = (
+    (0.0, "#f7f7f5"),
+    (0.02, "#fdeac0"),
+    (0.15, "#fbc66a"),
+    (0.4, "#f0843c"),
+    (0.7, "#c93c3a"),
+    (1.0, "#6b1338"),
+)
+
 MIB = 1 << 20
 GIB = 1 << 30
 
@@ -126,28 +136,8 @@ def heat_map(
         "zmin": 0,
         "zmax": 100,
         "zsmooth": False,
-        "colorscale": [
-            [0.0, "#f7f7f5"],
-            [0.02, "#fdeac0"],
-            [0.15, "#fbc66a"],
-            [0.4, "#f0843c"],
-            [0.7, "#c93c3a"],
-            [1.0, "#6b1338"],
-        ],
-        "colorbar": {
-            "orientation": "h",
-            "x": 1,
-            "xanchor": "right",
-            "y": 1.02,
-            "yanchor": "bottom",
-            "len": 220,
-            "lenmode": "pixels",
-            "thickness": 9,
-            "tickvals": [0, 50, 100],
-            "ticktext": ["0 %", "50 %", "100 %"],
-            "tickfont": {"size": 11},
-            "outlinewidth": 0,
-        },
+        "colorscale": [list(stop) for stop in HEAT_COLOURS],
+        "showscale": False,
         "hovertemplate": f"%{{x:.1f}} s, at %{{y:.0f}} {unit}: %{{z:.1f}} % of pages<extra></extra>",
     }
     layout = _layout(
