@@ -71,7 +71,7 @@ def saturated(total_bytes: int, seconds: int) -> tuple[MasimWorkload, float, int
 
 def measure(workload: MasimWorkload, per_ms: float, batch: int, rounds: int) -> dict[str, float]:
     """Simulated seconds per second (median over rounds), regions after merging (mean)."""
-    machine = dataclasses.replace(load_machine("zram"), random_per_ms=per_ms, sample_us=1.0, region_sample_us=0.0)
+    machine = dataclasses.replace(load_machine("zram"), random_per_ms=per_ms, batch_us=0.0)
     backend = SimBackend(machine, pace=Pace("time", batch=batch, prefault=True))
     speeds, regions = [], []
     for seed in range(rounds + 1):

@@ -160,27 +160,38 @@ def _faults_rule(st, accesses, cpu_us):
     # sweep has stretches with and without them. A steady trickle of random faults slows the window evenly.
     if _fault_time(st, accesses) <= _FAULT_SHARE * cpu_us:
         return False
+    made = _slowed_by_faults(st, accesses, cpu_us)
     ph = st.n[PHASE]
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
         a = st.pattern_area[q]
-        if st.area_swapped[a] + st.area_untouched[a] > 0:
+        waiting = st.area_swapped[a] * st.c[C_FAULT] + st.area_untouched[a] * st.c[C_MINOR]
+        if waiting > 0.3 * _FAULT_SHARE * cpu_us:
             pages = st.area_end[a] - st.area_start[a]
-            if st.pattern_random[q] == 0 or accesses * st.pattern_weight[q] > _TRICKLE * pages:
-                waiting = st.area_swapped[a] * st.c[C_FAULT] + st.area_untouched[a] * st.c[C_MINOR]
-                if waiting > 0.3 * _FAULT_SHARE * cpu_us:
-                    return True
+            if st.pattern_random[q] == 0 or made * st.pattern_weight[q] > _TRICKLE * pages:
+                return True
     return False
 
 
 @kernel
 def _slowed_by_faults(st, accesses, cpu_us):
-    # Accesses that fit into cpu_us if `accesses` would without faults; the faults' time is concave in the accesses.
+    # How many accesses fit into cpu_us, of which `accesses` would fit without faults. Their time plus that of their
+    # faults is concave and growing in the accesses; the root is found by regula falsi (Illinois).
+    lo, hi = 0.0, accesses
+    below, above = -cpu_us, _fault_time(st, accesses)
     made = accesses
-    for _ in range(3):
-        faults = _fault_time(st, made)
-        if faults <= 1e-4 * cpu_us:
+    if above <= 1e-3 * cpu_us:
+        return made
+    for _ in range(12):
+        made = lo - below * (hi - lo) / (above - below)
+        gap = made / accesses * cpu_us + _fault_time(st, made) - cpu_us
+        if abs(gap) <= 2e-3 * cpu_us:
             break
-        made = accesses * cpu_us / (cpu_us + faults * accesses / made)
+        if gap < 0.0:
+            lo, below = made, gap
+            above *= 0.5
+        else:
+            hi, above = made, gap
+            below *= 0.5
     return made
 
 
@@ -240,7 +251,7 @@ def advance_steadily(st, n, interval_us, cpu_share):
         return
     rate = _rate(st, ph, cpu_share)
     accesses = window * rate
-    if st.c[C_LIMIT] == 0.0:
+    if st.c[C_LIMIT] == 0.0 and _any_absent(st, ph):
         accesses = _slowed_by_faults(st, accesses, window * cpu_share)
     st.f[PHASE_ACCESSES] += accesses
     per_interval = accesses / n

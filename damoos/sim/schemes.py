@@ -6,7 +6,7 @@ watermarks and filters, and mm/damon/vaddr.c damon_va_apply_scheme() for the mad
 
 from __future__ import annotations
 
-from .access import advance_closely, is_running
+from .access import advance_closely, advance_steadily, is_running, steady_intervals
 from .jit import kernel
 from .memory import evict, prefetch
 from .recorder import elapse
@@ -17,6 +17,7 @@ from .state import (
     A_WILLNEED,
     AGGR_US,
     C_PAGEOUT,
+    C_SCAN,
     C_SHARED,
     C_SWAPIN,
     CUR,
@@ -44,7 +45,7 @@ from .state import (
 )
 
 _PAGE = 4096
-_SLICE_US = 5000.0
+_SLICE_US, _STEADY_SLICE_US = 5_000.0, 100_000.0
 _PIECE = 128
 """Pages paged out at once: a quarter of what a page table maps, fine enough for the workload beside it."""
 
@@ -154,9 +155,7 @@ def _page_out(st, start, end):
     at = start
     while at < end and st.n[DONE] == 0:
         after = min(end, at + piece)
-        out = evict(st, at, after)
-        if out > 0:
-            work(st, out * st.c[C_PAGEOUT])
+        work(st, evict(st, at, after) * st.c[C_PAGEOUT] + (after - at) * st.c[C_SCAN])
         at = after
 
 
@@ -178,8 +177,12 @@ def work(st, cpu_us):
         if st.n[DONE] == 1:
             elapse(st, left)
             return
-        wall = min(left * 2.0 if shared else left, _SLICE_US)
-        passed = advance_closely(st, wall, 0.5 if shared else 1.0)
+        share = 0.5 if shared else 1.0
+        wall = min(left / share, _STEADY_SLICE_US)
+        if steady_intervals(st, 1, wall, share) == 1:
+            advance_steadily(st, 1, wall, share)
+        else:
+            wall = advance_closely(st, min(wall, _SLICE_US), share)
         if st.n[DONE] == 1:
             return
-        left -= passed * (0.5 if shared else 1.0)
+        left -= wall * share
