@@ -9,7 +9,7 @@ import numpy as np
 
 from damoos.tune.outcome import Outcome
 
-from . import numbers, plots
+from . import numbers, plots, search_plots
 from .page import Html, badge, block, chart, colour_scale, facts, join, page, pair, section, table, text, tiles
 from .words import (
     comparisons,
@@ -108,26 +108,29 @@ def _heat(outcome: Outcome) -> Html:
 
 def _trade_off(outcome: Outcome) -> Html:
     points = [
-        plots.TradeOffPoint(t.number, t.runtime_overhead_percent, -t.rss_overhead_percent, t.score, t.feasible)
+        search_plots.TradeOffPoint(t.number, t.runtime_overhead_percent, -t.rss_overhead_percent, t.score, t.feasible)
         for t in outcome.trials
         if t.runtime_overhead_percent is not None and t.rss_overhead_percent is not None
     ]
     limit = outcome.objective.max_runtime_overhead_percent
-    figure, outside = plots.trade_off(
+    figure, outside = search_plots.trade_off(
         points,
         front=outcome.front,
         best=outcome.best,
         default=0 if outcome.trials else None,
         limit_percent=limit if np.isfinite(limit) else None,
     )
-    note = "Each dot is a trial, against the same seeds without a scheme. Better is up and to the left."
+    note = (
+        "Each dot is a trial, against the same seeds without a scheme. Better is up and to the left; more than "
+        f"{limit:g} % of runtime overhead is refused."
+    )
     if outside:
         note += f" Not shown: {outside} {_trials(outside)} too slow for the axis."
     return section("trade-off", "Trade-off", chart("trade-off-chart", figure, "runtime against RSS saved"), note=note)
 
 
 def _convergence(outcome: Outcome) -> Html:
-    figure, below = plots.convergence(
+    figure, below = search_plots.convergence(
         [t.number for t in outcome.trials],
         [t.score for t in outcome.trials],
         [t.feasible for t in outcome.trials],

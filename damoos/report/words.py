@@ -46,8 +46,11 @@ def interval(value: Interval, *, sign: bool = False) -> str:
 def percent_interval(value: Interval) -> str:
     """A change in percent ± the larger half of its confidence interval."""
     half = max(value.high - value.mean, value.mean - value.low)
-    decimals = 2 if abs(value.mean) < 9.95 else 1
-    return f"{value.mean:+.{decimals}f} ± {half:.{decimals}f} %"
+    decimals = 2 if abs(value.mean) < 9.95 or half < 0.05 else 1
+    mean = f"{value.mean:+.{decimals}f}"
+    if float(mean) == 0:
+        mean = mean.lstrip("+-")
+    return f"{mean} ± {half:.{decimals}f} %"
 
 
 def verified_rows(outcome: Outcome) -> list[list[str]]:

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from damoos.report import plots
+from damoos.report import plots, search_plots
 
 POINTS = [
-    plots.TradeOffPoint(0, 0.5, 10.0, 4.75, True),
-    plots.TradeOffPoint(1, 2.0, 30.0, 14.0, True),
-    plots.TradeOffPoint(2, 14.0, 50.0, None, False),
-    plots.TradeOffPoint(3, 4000.0, 90.0, None, False),
+    search_plots.TradeOffPoint(0, 0.5, 10.0, 4.75, True),
+    search_plots.TradeOffPoint(1, 2.0, 30.0, 14.0, True),
+    search_plots.TradeOffPoint(2, 14.0, 50.0, None, False),
+    search_plots.TradeOffPoint(3, 4000.0, 90.0, None, False),
 ]
 
 
@@ -28,16 +28,22 @@ def check(figure: plots.Figure) -> None:
     json.dumps(figure, allow_nan=False)
 
 
-def trade_off(points: list[plots.TradeOffPoint], **more: object) -> tuple[plots.Figure, int]:
+def trade_off(points: list[search_plots.TradeOffPoint], **more: object) -> tuple[plots.Figure, int]:
     options = {"front": [0, 1], "best": 1, "default": 0, "limit_percent": 10.0} | more
-    return plots.trade_off(points, **options)  # type: ignore[arg-type]
+    return search_plots.trade_off(points, **options)  # type: ignore[arg-type]
 
 
-def test_a_trial_far_beyond_the_limit_does_not_squeeze_the_others() -> None:
-    figure, outside = trade_off(POINTS)
+@pytest.mark.parametrize(
+    ("limit", "right", "beyond", "lines"), [(4.0, 5.2, 2, 1), (10.0, 2.3, 2, 0), (None, 2.3, 2, 0)]
+)
+def test_the_axis_ends_where_the_feasible_trials_or_a_limit_near_them_end(
+    limit: float | None, right: float, beyond: int, lines: int
+) -> None:
+    figure, outside = trade_off(POINTS, limit_percent=limit)
     check(figure)
-    assert outside == 2
-    assert figure["layout"]["xaxis"]["range"][1] == pytest.approx(13.0)
+    assert outside == beyond
+    assert figure["layout"]["xaxis"]["range"][1] == pytest.approx(right)
+    assert len(figure["layout"]["shapes"]) == lines
 
 
 def test_best_and_default_are_marked_once_and_not_among_the_trials() -> None:
@@ -62,7 +68,7 @@ def test_nothing_feasible_still_draws() -> None:
 @given(st.lists(st.tuples(st.none() | st.floats(-1e6, 1e3), st.booleans()), max_size=40))
 def test_best_so_far_never_falls_and_every_trial_is_drawn_once(trials: list[tuple[float | None, bool]]) -> None:
     scores, feasible = [s for s, _ in trials], [f for _, f in trials]
-    figure, below = plots.convergence(range(len(trials)), scores, feasible, name="score")
+    figure, below = search_plots.convergence(range(len(trials)), scores, feasible, name="score")
     check(figure)
     drawn = [n for trace in figure["data"] if trace["name"] != "best so far" for n in trace["x"]]
     assert sorted(drawn) == [n for n, s in enumerate(scores) if s is not None]
