@@ -36,17 +36,15 @@ class Table:
         return self.read(key, parse, **limits) if self.has(key) else default
 
     def items(self, key: str) -> list[tuple[Any, str]]:
-        """The entries of a list with their paths; none where the key is absent or null."""
-        value = self.values.get(key)
-        if value is None:
-            return []
+        """The entries of a list with their paths; none where the key is absent."""
+        value = self.values.get(key, [])
         if not isinstance(value, list):
             raise ConfigError("not a list", field=self.at(key), value=value)
         return [(item, f"{self.at(key)}[{i}]") for i, item in enumerate(value)]
 
     def table(self, key: str, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
         """The mapping under a key that is there."""
-        return table(self.values[key], f"{self.path}.{key}", required, optional)
+        return table(self.values[key], self.at(key), required, optional)
 
     def has(self, key: str) -> bool:
         """Whether the key is there and not null."""
@@ -55,12 +53,12 @@ class Table:
     def need(self, key: str, reason: str) -> None:
         """Raises ConfigError if a key that only some tables need is absent or null."""
         if not self.has(key):
-            raise ConfigError(f"missing, {reason}", field=f"{self.path}.{key}")
+            raise ConfigError(f"missing, {reason}", field=self.at(key))
 
     def refuse(self, key: str, empty: object, problem: str) -> None:
         """Raises ConfigError unless the key is absent, null or `empty`: for what damo knows and Linux 7.3 has not."""
         if self.values.get(key) not in (None, empty):
-            raise ConfigError(problem, field=f"{self.path}.{key}", value=self.values[key])
+            raise ConfigError(problem, field=self.at(key), value=self.values[key])
 
 
 def table(tree: object, path: str, required: Sequence[str], optional: Sequence[str] = ()) -> Table:

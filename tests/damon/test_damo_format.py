@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from damoos.damon.attrs import Intervals, NrRegions
 from damoos.damon.damo_format import (
@@ -40,6 +41,30 @@ def test_the_round_trip_is_the_identity(value: Kdamonds) -> None:
     assert from_damo(to_damo(value)) == value
     assert from_damo(parse_json(dumps_json(value), "x.json")) == value
     assert from_damo(parse_yaml(dumps_yaml(value), "x.yaml")) == value
+
+
+json_values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just("max")),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=5), inner, max_size=2)),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None)
+@given(data=st.data())
+def test_whatever_is_wrong_is_an_input_error(data: st.DataObject) -> None:
+    tree = parse_json((DATA / "good" / "human-units.json").read_text(encoding="utf-8"), "x.json")
+    node = tree
+    while True:
+        key = data.draw(st.sampled_from(list(node) if isinstance(node, dict) else range(len(node))))
+        if not (isinstance(node[key], dict | list) and node[key]) or data.draw(st.booleans()):
+            break
+        node = node[key]
+    node[key] = data.draw(json_values)
+    try:
+        from_damo(tree, "x.json")
+    except InputError as error:
+        assert error.file == "x.json"
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.name)
