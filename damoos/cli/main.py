@@ -51,6 +51,11 @@ class LazyGroup(TyperGroup):
                 raise
             typer.echo(f"damoos: {error}", err=True)
             raise typer.Exit(error.exit_code) from None
+        except OSError as error:
+            if error.filename is None or os.environ.get("DAMOOS_DEBUG") == "1":
+                raise
+            typer.echo(f"damoos: {error.filename}: {error.strerror}", err=True)
+            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             typer.echo("damoos: interrupted", err=True)
             raise typer.Exit(130) from None

@@ -37,8 +37,8 @@ def print_summary(screen: Console, outcome: Outcome, folder: Path, *, verbose: b
         kind = "Scheme" if words.helps(outcome) else "Best candidate, not recommended"
         screen.print(f"{kind} (trial {outcome.best})", style="bold")
         table = plain_table("knob", "value", "searched", "what it is", left=4)
-        for name, title, value, searched, _ in parameters:
-            table.add_row(name, value, searched, title)
+        for name, meaning, value, searched, _ in parameters:
+            table.add_row(name, value, searched, meaning)
         screen.print(table)
         screen.print()
         _print_indented(screen, words.scheme_in_words(outcome).splitlines())

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from damoos.errors import InputError, StudyError
+from damoos.errors import StudyError
 from damoos.tune.request import DEFAULT_REPEATS, DEFAULT_TRIALS, StudyRequest
 
 from . import console
@@ -99,7 +99,7 @@ def tune(
     )
     _refuse_another_study(folder, request)
     _announce(request, folder)
-    outcome = _search(request, folder)
+    outcome = _search(request)
     _write(outcome, folder)
 
     from .summary import print_summary
@@ -108,13 +108,11 @@ def tune(
     print_summary(console.stdout(), outcome, folder, verbose=verbose)
 
 
-def _search(request: StudyRequest, folder: Path) -> Outcome:
+def _search(request: StudyRequest) -> Outcome:
     from damoos.tune.study import run_study
 
     from .progress import StudyScreen
 
-    for place in (folder, request.study.parent):
-        _make_folder(place)
     try:
         with StudyScreen(console.stderr()) as screen:
             return run_study(request, screen)
@@ -128,15 +126,9 @@ def _write(outcome: Outcome, folder: Path) -> None:
     from damoos.report.html import write_report
     from damoos.tune.outputs import write_outputs
 
+    folder.mkdir(parents=True, exist_ok=True)
     write_outputs(outcome, folder)
     write_report(outcome, folder / "report.html")
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"can't be made: {error.strerror}", field="folder", value=str(folder)) from error
 
 
 def _command_line() -> str:
