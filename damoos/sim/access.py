@@ -29,13 +29,14 @@ from .state import (
     C_READAHEAD,
     DONE,
     MAJOR_FAULTS,
-    NR_EXTENTS,
     NOW,
+    NR_EXTENTS,
     PATTERN,
     PHASE,
     PHASE_ACCESSES,
     PHASE_END_AT,
     PHASE_START,
+    STEADY_ACCESSES,
 )
 
 _COARSE = 8.0
@@ -43,7 +44,7 @@ _COARSE = 8.0
 _FAULT_SHARE = 0.03
 """Faults that take a greater share of a window make it be followed sampling interval by sampling interval."""
 
-_ABSENT_WINDOW_US = 100_000.0
+_ABSENT_WINDOW_US = 250_000.0
 """While pages may still come in, resident memory is followed at least that closely."""
 _TRICKLE = 0.2
 """Up to that many accesses per page in a window its absent pages hardly become fewer."""
@@ -160,14 +161,13 @@ def _faults_rule(st, accesses, cpu_us):
     # sweep has stretches with and without them. A steady trickle of random faults slows the window evenly.
     if _fault_time(st, accesses) <= _FAULT_SHARE * cpu_us:
         return False
-    made = _slowed_by_faults(st, accesses, cpu_us)
     ph = st.n[PHASE]
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
         a = st.pattern_area[q]
         waiting = st.area_swapped[a] * st.c[C_FAULT] + st.area_untouched[a] * st.c[C_MINOR]
         if waiting > 0.3 * _FAULT_SHARE * cpu_us:
             pages = st.area_end[a] - st.area_start[a]
-            if st.pattern_random[q] == 0 or made * st.pattern_weight[q] > _TRICKLE * pages:
+            if st.pattern_random[q] == 0 or st.f[STEADY_ACCESSES] * st.pattern_weight[q] > _TRICKLE * pages:
                 return True
     return False
 
@@ -217,7 +217,13 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
     if _any_absent(st, ph):
         n = max(1, min(n, int(_ABSENT_WINDOW_US / interval_us)))
     window = n * interval_us
-    return 0 if _faults_rule(st, window * rate, window * cpu_share) else n
+    accesses = window * rate
+    st.f[STEADY_ACCESSES] = accesses
+    if _any_absent(st, ph) and st.c[C_LIMIT] == 0.0:
+        # In steps of a 256th, so that tables of hit counts stay valid while faults change little.
+        made = _slowed_by_faults(st, accesses, window * cpu_share)
+        st.f[STEADY_ACCESSES] = accesses * math.ceil(made / accesses * 256.0) / 256.0
+    return 0 if _faults_rule(st, accesses, window * cpu_share) else n
 
 
 @kernel
@@ -240,7 +246,7 @@ def clear_hits(st, n):
 
 
 @kernel
-def advance_steadily(st, n, interval_us, cpu_share):
+def advance_steadily(st, n, interval_us):
     """Lets the workload run for `n` sampling intervals found by `steady_intervals`; sets what DAMON can see of them."""
     window = n * interval_us
     clear_hits(st, n)
@@ -249,10 +255,7 @@ def advance_steadily(st, n, interval_us, cpu_share):
     if first == last:
         elapse(st, window)
         return
-    rate = _rate(st, ph, cpu_share)
-    accesses = window * rate
-    if st.c[C_LIMIT] == 0.0 and _any_absent(st, ph):
-        accesses = _slowed_by_faults(st, accesses, window * cpu_share)
+    accesses = st.f[STEADY_ACCESSES]
     st.f[PHASE_ACCESSES] += accesses
     per_interval = accesses / n
     _own_pages(st, interval_us, per_interval / interval_us)

@@ -14,6 +14,7 @@ from .monitor import check_accesses, check_each
 from .recorder import buffers_full, elapse, last_sample, trace_aggregation
 from .regions import (
     apply_min_nr_regions,
+    count_pages,
     merge_regions,
     new_region,
     reset_aggregated,
@@ -61,6 +62,7 @@ def turn_on(st):
     for i in range(st.range_start.size):
         new_region(st, cur, i, st.range_start[i], st.range_end[i])
     st.n[NR_REGIONS] = st.range_start.size
+    count_pages(st)
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
     schedule(st)
@@ -116,7 +118,7 @@ def _sample(st, n):
             m = 1
             advance_closely(st, wall, share)
         else:
-            advance_steadily(st, m, wall, share)
+            advance_steadily(st, m, wall)
         check_accesses(st, m)
         st.f[KDAMOND_CPU] += cpu * m
         done += m
@@ -167,7 +169,7 @@ def _workload_alone(st, until_us):
     left = min(until_us - st.f[NOW], _ROOM * st.f[SAMPLE_EVERY])
     n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
     if n > 0:
-        advance_steadily(st, n, _NO_DAMON_STEP_US, 1.0)
+        advance_steadily(st, n, _NO_DAMON_STEP_US)
     else:
         advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
 

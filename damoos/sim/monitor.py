@@ -12,43 +12,78 @@ import math
 
 from .jit import kernel
 from .rng import MONITOR, below, binomial, uniform
-from .state import CUR, NR_REGIONS, NR_SAMPLED
+from .state import CUR, DRAW_SLOTS, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED
 
 
 @kernel
 def _draw_inside(st, a):
-    # A draw for a region that lies in area a, by inversion in a table kept while (n, p) stay the same.
+    # A draw for a region that lies in area a, when there is no alias table for (n, p) yet: the first time by inversion
+    # of the cumulative probabilities, an alias table (Walker 1977) is made when (n, p) come again.
     n, p = st.hit_n[a], st.hit_p[a]
-    if p <= 0.0 or n <= 0:
-        return 0
-    if p >= 1.0:
-        return n
-    if n >= st.draw_cdf.shape[1]:
+    if n >= DRAW_SLOTS:
         return binomial(st.rng, MONITOR, n, p)
     if st.draw_n[a] != n or st.draw_p[a] != p:
-        _tabulate(st, a, n, p)
+        st.draw_n[a], st.draw_p[a], st.draw_kind[a] = n, p, 1
+        _tabulate(st.draw_table[a], n, p)
+    table = st.draw_table[a]
     u = uniform(st.rng, MONITOR)
-    cdf = st.draw_cdf[a]
     k = 0
-    while u >= cdf[k]:
+    while u >= table[k] and k < n:
         k += 1
     return k
 
 
 @kernel
-def _tabulate(st, a, n, p):
-    st.draw_n[a], st.draw_p[a] = n, p
-    odds = p / (1.0 - p)
-    term = math.exp(n * math.log1p(-p))
+def _tabulate(table, n, p):
+    # Cumulative probabilities of Binomial(n, p), from the side where the first term can't underflow.
+    q = p if p <= 0.5 else 1.0 - p
+    odds = q / (1.0 - q)
+    term = math.exp(n * math.log1p(-q))
     total = 0.0
-    for k in range(n):
+    for k in range(n + 1):
         total += term
-        st.draw_cdf[a, k] = total
+        table[k if p <= 0.5 else n - 1 - k] = total if p <= 0.5 else 1.0 - total
         term *= odds * (n - k) / (k + 1)
-    st.draw_cdf[a, n] = 2.0
-    if term == 0.0 and total == 0.0:
-        # p so near to 1 that the first term underflows: everything hits but for a chance below 1e-300.
-        st.draw_cdf[a, 0] = 0.0
+    table[n] = 1.0
+
+
+@kernel
+def _alias(st, a):
+    # Turns the cumulative table of area a into an alias table.
+    n = st.draw_n[a]
+    share, other = st.draw_table[a], st.draw_alias[a]
+    slots = n + 1
+    for k in range(n, 0, -1):
+        share[k] = (share[k] - share[k - 1]) * slots
+    share[0] *= slots
+    for k in range(slots):
+        other[k] = -1
+    # Slots below 1 are filled up from those above, which is followed from the left.
+    big = 0
+    for k in range(slots):
+        small = k
+        while small >= 0 and share[small] < 1.0 and other[small] < 0:
+            while big < slots and (share[big] <= 1.0 or other[big] >= 0):
+                big += 1
+            if big == slots:
+                other[small] = small
+                break
+            other[small] = big
+            share[big] -= 1.0 - share[small]
+            # A slot left of k that fell below 1 must be filled now, it will not be visited again.
+            small = big if big < k else -1
+    for k in range(slots):
+        if other[k] < 0:
+            other[k] = k
+    st.draw_kind[a] = 2
+
+
+@kernel
+def prepare_draws(st):
+    """Makes alias tables for areas whose hit counts have the same law as in the last stretch."""
+    for a in range(st.hit_p.size):
+        if st.draw_kind[a] == 1 and st.draw_n[a] == st.hit_n[a] and st.draw_p[a] == st.hit_p[a]:
+            _alias(st, a)
 
 
 @kernel
@@ -76,39 +111,62 @@ def _swept_hits(st, a, lo, hi, size, n):
 @kernel
 def check_accesses(st, n):
     """Adds to each region's nr_accesses the hits of `n` sampling intervals that the workload has just run through."""
+    prepare_draws(st)
     cur, count = st.n[CUR], st.n[NR_REGIONS]
     start, end, hits = st.start[cur], st.end[cur], st.nr_accesses[cur]
-    last_area = st.area_start.size
+    area_start, area_end, hit_p, hit_n, sweep = st.area_start, st.area_end, st.hit_p, st.hit_n, st.sweep_pages
+    kind, table_n, table_p, share, other = st.draw_kind, st.draw_n, st.draw_p, st.draw_table, st.draw_alias
+    rng = st.rng
+    last_area = area_start.size
     a = 0
+    greatest = 0
     for i in range(count):
         s, e = start[i], end[i]
-        while a < last_area and st.area_end[a] <= s:
+        while a < last_area and area_end[a] <= s:
             a += 1
-        if a == last_area:
-            break
-        if st.area_start[a] >= e:
-            continue
-        if st.area_start[a] <= s and e <= st.area_end[a] and st.sweep_pages[a] == 0.0:
-            hits[i] += _draw_inside(st, a)
-            continue
-        size = float(e - s)
-        p, swept = 0.0, 0
-        b = a
-        while b < last_area and st.area_start[b] < e:
-            lo, hi = max(s, st.area_start[b]), min(e, st.area_end[b])
-            if st.hit_p[b] > 0.0 and st.hit_n[b] > 0:
-                p += (hi - lo) / size * st.hit_p[b] * st.hit_n[b] / n
-            if st.sweep_pages[b] > 0.0:
-                swept += _swept_hits(st, b, lo, hi, size, n)
-            b += 1
-        hits[i] += min(n, swept + binomial(st.rng, MONITOR, n, min(p, 1.0)))
+        k = 0
+        if a < last_area and area_start[a] < e:
+            if area_start[a] <= s and e <= area_end[a] and sweep[a] == 0.0:
+                p, m = hit_p[a], hit_n[a]
+                if p >= 1.0:
+                    k = m
+                elif p > 0.0 and m > 0:
+                    if kind[a] == 2 and table_n[a] == m and table_p[a] == p:
+                        x = uniform(rng, MONITOR) * (m + 1)
+                        k = int(x)
+                        if x - k >= share[a, k]:
+                            k = other[a, k]
+                    else:
+                        k = _draw_inside(st, a)
+            else:
+                k = _draw_across(st, a, s, e, n)
+        total = hits[i] + k
+        hits[i] = total
+        greatest = max(greatest, total)
+    st.n[MAX_NR_ACCESSES] = greatest
     st.n[NR_SAMPLED] += count * n
+
+
+@kernel
+def _draw_across(st, a, s, e, n):
+    # A draw for a region [s, e) over several areas, or one that a slow sweep passes; `a` is the first of them.
+    size = float(e - s)
+    p, swept = 0.0, 0
+    while a < st.area_start.size and st.area_start[a] < e:
+        lo, hi = max(s, st.area_start[a]), min(e, st.area_end[a])
+        if st.hit_p[a] > 0.0 and st.hit_n[a] > 0:
+            p += (hi - lo) / size * st.hit_p[a] * st.hit_n[a] / n
+        if st.sweep_pages[a] > 0.0:
+            swept += _swept_hits(st, a, lo, hi, size, n)
+        a += 1
+    return min(n, swept + binomial(st.rng, MONITOR, n, min(p, 1.0)))
 
 
 @kernel
 def check_each(st):
     """The plain method for one sampling interval: a page of each region is drawn and checked."""
     cur = st.n[CUR]
+    greatest = 0
     for i in range(st.n[NR_REGIONS]):
         s, e = st.start[cur, i], st.end[cur, i]
         page = s + below(st.rng, MONITOR, e - s)
@@ -121,4 +179,6 @@ def check_each(st):
                     hit = behind < st.sweep_pages[a]
                 if hit:
                     st.nr_accesses[cur, i] += 1
+        greatest = max(greatest, st.nr_accesses[cur, i])
+    st.n[MAX_NR_ACCESSES] = greatest
     st.n[NR_SAMPLED] += st.n[NR_REGIONS]

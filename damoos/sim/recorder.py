@@ -22,16 +22,8 @@ from .state import (
     SWAPPED,
     TRACE,
     UNTOUCHED,
+    WORKLOAD_PAGES,
 )
-
-
-@kernel
-def workload_pages(st):
-    total = 0
-    for a in range(st.area_start.size):
-        if st.area_hot[a] == 0:
-            total += st.area_end[a] - st.area_start[a]
-    return total
 
 
 @kernel
@@ -41,7 +33,7 @@ def elapse(st, us):
         return
     now, later = st.f[NOW], st.f[NOW] + us
     before = st.f[LAST_RSS]
-    rss = float(workload_pages(st) - st.n[SWAPPED] - st.n[UNTOUCHED])
+    rss = float(st.n[WORKLOAD_PAGES] - st.n[SWAPPED] - st.n[UNTOUCHED])
     while st.f[NEXT_SAMPLE_AT] <= later and st.n[NR_SAMPLES] < st.samples.shape[0]:
         at = st.f[NEXT_SAMPLE_AT]
         _sample(st, at, before + (rss - before) * max(0.0, at - now) / us)
@@ -55,7 +47,7 @@ def elapse(st, us):
 def _sample(st, at, rss):
     row = st.samples[st.n[NR_SAMPLES]]
     row[0], row[1] = at, rss
-    row[2] = workload_pages(st) - st.n[UNTOUCHED] - rss
+    row[2] = st.n[WORKLOAD_PAGES] - st.n[UNTOUCHED] - rss
     row[3], row[4], row[5] = st.n[MAJOR_FAULTS], st.n[SWAP_IN], st.n[SWAP_OUT]
     row[6] = st.f[KDAMOND_CPU]
     row[7] = st.n[NR_REGIONS] if st.n[DAMON_ON] == 1 else 0

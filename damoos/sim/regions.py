@@ -11,6 +11,7 @@ from .jit import kernel
 from .rng import SPLIT, below
 from .state import (
     AGGR_US,
+    CHECK_MIN,
     CUR,
     LAST_NR_REGIONS,
     MAX_NR_ACCESSES,
@@ -22,6 +23,7 @@ from .state import (
     SAMPLE_US,
     SIZE_LIMIT,
     SPLIT_ROTATION,
+    TOTAL_PAGES,
 )
 
 _PAGE = 4096
@@ -87,12 +89,7 @@ def merge_regions(st):
     Kernel: kdamond_merge_regions() of 7.3: the last threshold is the number of samples of an aggregation, and ages are
     counted in the first pass only.
     """
-    cur = st.n[CUR]
-    greatest = 0
-    for i in range(st.n[NR_REGIONS]):
-        greatest = max(greatest, st.nr_accesses[cur, i])
-    st.n[MAX_NR_ACCESSES] = greatest
-    threshold = greatest // 10
+    threshold = st.n[MAX_NR_ACCESSES] // 10
     most = samples_per_aggregation(st)
     limit = st.n[SIZE_LIMIT]
     merge_pass(st, threshold, limit, True)
@@ -108,22 +105,17 @@ def next_threshold(threshold, most):
 
 
 @kernel
-def total_pages(st):
-    cur, total = st.n[CUR], 0
-    for i in range(st.n[NR_REGIONS]):
-        total += st.end[cur, i] - st.start[cur, i]
-    return total
-
-
-@kernel
 def apply_min_nr_regions(st):
     """Cuts regions so that there can be no fewer than the minimal number; sets the size limit of merging.
 
     Kernel: damon_apply_min_nr_regions(), 7.1 and later.
     """
-    size = max(total_pages(st) * _PAGE // max(1, st.n[MIN_REGIONS]), _PAGE)
+    size = max(st.n[TOTAL_PAGES] * _PAGE // max(1, st.n[MIN_REGIONS]), _PAGE)
     limit = -(-size // _PAGE)
-    st.n[SIZE_LIMIT] = limit
+    # Merging keeps to the limit and splitting shortens, so only ranges or attributes that changed can break it.
+    if limit == st.n[SIZE_LIMIT] and st.n[CHECK_MIN] == 0:
+        return
+    st.n[SIZE_LIMIT], st.n[CHECK_MIN] = limit, 0
     cur, count = st.n[CUR], st.n[NR_REGIONS]
     longest = 0
     for i in range(count):
@@ -192,33 +184,38 @@ def _split_some(st, cur, to, count, step):
 
 @kernel
 def _split_all(st, cur, to, count, pieces):
+    start, end, last, age = st.start[cur], st.end[cur], st.last_nr_accesses[cur], st.age[cur]
+    start2, end2, nr2, last2, age2 = (
+        st.start[to],
+        st.end[to],
+        st.nr_accesses[to],
+        st.last_nr_accesses[to],
+        st.age[to],
+    )
+    rng = st.rng
     out = 0
     for i in range(count):
-        copy_region(st, cur, i, to, out)
-        size = st.end[to, out] - st.start[to, out]
-        cuts = 0
-        # The left piece is cut again, so the pieces come out in reverse: later ones lie further left.
-        first_cut = second_cut = 0
-        for _ in range(pieces - 1):
-            if size <= 2:
-                break
-            cut = _cut_point(st, size)
-            if cut == 0 or cut >= size:
-                continue
-            if cuts == 0:
-                first_cut = cut
-            else:
-                second_cut = cut
-            cuts += 1
-            size = cut
-        origin = st.start[to, out]
-        if cuts == 2:
-            cut_copy(st, to, out, origin + second_cut)
-            out += 1
-        if cuts >= 1:
-            cut_copy(st, to, out, origin + first_cut)
-            out += 1
+        s, e = start[i], end[i]
+        first = second = size = e - s
+        if size > 2:
+            # 10 % to 90 % in whole pages; no cut if that is none. With three pieces the left piece is cut again.
+            cut = (1 + below(rng, SPLIT, 9)) * size // 10
+            if 0 < cut < size:
+                first = second = cut
+            if pieces == 3 and first > 2:
+                cut = (1 + below(rng, SPLIT, 9)) * first // 10
+                if 0 < cut < first:
+                    second = cut
+        # Pieces, with counters just reset: [s, s + second), [s + second, s + first), [s + first, e), the last two if any.
+        last_i, age_i = last[i], age[i]
+        start2[out], end2[out], nr2[out], last2[out], age2[out] = s, s + second, 0, last_i, age_i
         out += 1
+        if second < first:
+            start2[out], end2[out], nr2[out], last2[out], age2[out] = s + second, s + first, 0, last_i, age_i
+            out += 1
+        if first < size:
+            start2[out], end2[out], nr2[out], last2[out], age2[out] = s + first, e, 0, last_i, age_i
+            out += 1
     st.n[CUR], st.n[NR_REGIONS] = to, out
 
 
@@ -226,24 +223,24 @@ def _split_all(st, cur, to, count, pieces):
 def reset_aggregated(st):
     """Starts a new window: counters become the last ones. Kernel: kdamond_reset_aggregated()."""
     cur = st.n[CUR]
+    nr, last = st.nr_accesses[cur], st.last_nr_accesses[cur]
     for i in range(st.n[NR_REGIONS]):
-        st.last_nr_accesses[cur, i] = st.nr_accesses[cur, i]
-        st.nr_accesses[cur, i] = 0
+        last[i] = nr[i]
+        nr[i] = 0
 
 
 @kernel
-def moving_rate(st, i):
-    """nr_accesses of region `i` as schemes see it: the running window filled up with the last one.
-
-    Kernel: damon_nr_accesses_mvsum() of 7.3 (no stored field).
-    """
-    cur = st.n[CUR]
-    left = max(st.n[NEXT_AGGR] - st.n[PASSED], 0)
-    return moving_sum(st.nr_accesses[cur, i], st.last_nr_accesses[cur, i], left * 10000 // samples_per_aggregation(st))
+def left_of_window_bp(st):
+    """How much of the running aggregation is still to come, basis points."""
+    return max(st.n[NEXT_AGGR] - st.n[PASSED], 0) * 10000 // samples_per_aggregation(st)
 
 
 @kernel
 def moving_sum(nr_accesses, last_nr_accesses, left_bp):
+    """nr_accesses as schemes see it: the running window filled up with the last one.
+
+    Kernel: damon_nr_accesses_mvsum() of 7.3 (no stored field).
+    """
     if left_bp == 0:
         return nr_accesses
     if left_bp == 10000:
@@ -279,6 +276,16 @@ def set_regions(st, starts, ends):
             st.start[to, first] = lo
             st.end[to, out - 1] = hi
     st.n[CUR], st.n[NR_REGIONS] = to, out
+    count_pages(st)
+
+
+@kernel
+def count_pages(st):
+    """Counts the pages of all regions after ranges changed."""
+    cur, total = st.n[CUR], 0
+    for i in range(st.n[NR_REGIONS]):
+        total += st.end[cur, i] - st.start[cur, i]
+    st.n[TOTAL_PAGES], st.n[CHECK_MIN] = total, 1
 
 
 @kernel

@@ -10,7 +10,7 @@ from .access import advance_closely, advance_steadily, is_running, steady_interv
 from .jit import kernel
 from .memory import evict, prefetch
 from .recorder import elapse
-from .regions import copy_region, moving_rate
+from .regions import left_of_window_bp, moving_sum
 from .state import (
     A_PAGEOUT,
     A_STAT,
@@ -60,76 +60,77 @@ def apply_period(st, k):
 
 
 @kernel
-def matches(st, k, i):
-    """Whether region `i` has the access pattern of scheme `k`; all bounds are inclusive."""
-    cur = st.n[CUR]
-    row = st.scheme[k]
-    size = (st.end[cur, i] - st.start[cur, i]) * _PAGE
-    if size < row[S_SZ_MIN] or size > row[S_SZ_MAX]:
-        return False
-    age = st.age[cur, i]
-    if age < row[S_AGE_MIN] or age > row[S_AGE_MAX]:
-        return False
-    nr = moving_rate(st, i)
-    return row[S_NR_MIN] <= nr <= row[S_NR_MAX]
-
-
-@kernel
 def apply_schemes(st):
     """Applies every scheme whose time has come to every region of its pattern. Regions are the outer loop."""
+    schemes = st.scheme
     due = False
-    for k in range(st.scheme.shape[0]):
-        if st.n[PASSED] >= st.scheme[k, S_NEXT]:
+    for k in range(schemes.shape[0]):
+        if st.n[PASSED] >= schemes[k, S_NEXT]:
             due = True
     if not due:
         return
-    cur = st.n[CUR]
-    i = 0
-    while i < st.n[NR_REGIONS]:
-        # 7.3 joins a region with its left neighbour again while it walks if nothing tells them apart; splits of the
+    cur, count, limit = st.n[CUR], st.n[NR_REGIONS], st.n[SIZE_LIMIT]
+    start, end, nr, last, age = (
+        st.start[cur],
+        st.end[cur],
+        st.nr_accesses[cur],
+        st.last_nr_accesses[cur],
+        st.age[cur],
+    )
+    left_bp = left_of_window_bp(st)
+    out = -1
+    for i in range(count):
+        # 7.3 joins a region with its left neighbour again while it walks if nothing tells them apart: splits of the
         # last window that found nothing end here instead of in the next merge.
-        if i > 0 and _same(st, cur, i - 1, i):
-            _join_left(st, cur, i)
+        if (
+            out >= 0
+            and end[out] == start[i]
+            and age[out] == age[i]
+            and nr[out] == nr[i]
+            and last[out] == last[i]
+            and end[i] - start[out] <= limit
+        ):
+            end[out] = end[i]
             continue
-        for k in range(st.scheme.shape[0]):
-            if st.n[PASSED] < st.scheme[k, S_NEXT]:
+        out += 1
+        if out < i:
+            start[out], end[out], nr[out], last[out], age[out] = start[i], end[i], nr[i], last[i], age[i]
+        rate = moving_sum(nr[out], last[out], left_bp)
+        for k in range(schemes.shape[0]):
+            if st.n[PASSED] < schemes[k, S_NEXT]:
                 continue
-            most = st.scheme[k, S_MAX_SNAPSHOTS]
-            if most > 0 and st.stats[k, ST_SNAPSHOTS] >= most:
+            if _exhausted(st, k):
                 continue
-            if matches(st, k, i):
-                _apply(st, k, i)
-            if i == st.n[NR_REGIONS] - 1:
+            if matches(schemes[k], (end[out] - start[out]) * _PAGE, rate, age[out]):
+                _apply(st, k, start[out], end[out])
+                if schemes[k, S_ACTION] != A_STAT:
+                    age[out] = 0
+            if i == count - 1:
                 st.stats[k, ST_SNAPSHOTS] += 1
-        i += 1
-    for k in range(st.scheme.shape[0]):
-        if st.n[PASSED] >= st.scheme[k, S_NEXT]:
-            st.scheme[k, S_NEXT] = st.n[PASSED] + apply_period(st, k)
+    st.n[NR_REGIONS] = out + 1
+    for k in range(schemes.shape[0]):
+        if st.n[PASSED] >= schemes[k, S_NEXT]:
+            schemes[k, S_NEXT] = st.n[PASSED] + apply_period(st, k)
 
 
 @kernel
-def _same(st, cur, a, b):
+def matches(row, size, rate, age):
+    """Whether a region of `size` bytes has the access pattern of a scheme's row; all bounds are inclusive."""
     return (
-        st.end[cur, a] == st.start[cur, b]
-        and st.age[cur, a] == st.age[cur, b]
-        and st.nr_accesses[cur, a] == st.nr_accesses[cur, b]
-        and st.last_nr_accesses[cur, a] == st.last_nr_accesses[cur, b]
-        and st.end[cur, b] - st.start[cur, a] <= st.n[SIZE_LIMIT]
+        row[S_AGE_MIN] <= age <= row[S_AGE_MAX]
+        and row[S_NR_MIN] <= rate <= row[S_NR_MAX]
+        and row[S_SZ_MIN] <= size <= row[S_SZ_MAX]
     )
 
 
 @kernel
-def _join_left(st, cur, i):
-    st.end[cur, i - 1] = st.end[cur, i]
-    for j in range(i, st.n[NR_REGIONS] - 1):
-        copy_region(st, cur, j + 1, cur, j)
-    st.n[NR_REGIONS] -= 1
+def _exhausted(st, k):
+    most = st.scheme[k, S_MAX_SNAPSHOTS]
+    return most > 0 and st.stats[k, ST_SNAPSHOTS] >= most
 
 
 @kernel
-def _apply(st, k, i):
-    cur = st.n[CUR]
-    start, end = st.start[cur, i], st.end[cur, i]
+def _apply(st, k, start, end):
     size = (end - start) * _PAGE
     action = st.scheme[k, S_ACTION]
     applied = 0
@@ -140,7 +141,6 @@ def _apply(st, k, i):
             _page_out(st, start, end)
         elif action == A_WILLNEED:
             work(st, prefetch(st, start, end) * st.c[C_SWAPIN])
-        st.age[cur, i] = 0
     st.stats[k, ST_NR_TRIED] += 1
     st.stats[k, ST_SZ_TRIED] += size
     if applied > 0:
@@ -180,7 +180,7 @@ def work(st, cpu_us):
         share = 0.5 if shared else 1.0
         wall = min(left / share, _STEADY_SLICE_US)
         if steady_intervals(st, 1, wall, share) == 1:
-            advance_steadily(st, 1, wall, share)
+            advance_steadily(st, 1, wall)
         else:
             wall = advance_closely(st, min(wall, _SLICE_US), share)
         if st.n[DONE] == 1:

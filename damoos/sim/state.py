@@ -36,7 +36,9 @@ TRACE, EXACT = 27, 28  # keep a trace; draw sample by sample (the oracle)
 NR_AGGREGATIONS, SUM_REGIONS = 29, 30
 FAULTING = 31  # whether pages of areas that the current phase uses are out
 NR_SAMPLED = 32  # region checks made, for kdamond's CPU
-WINDOW_MAX = 33  # most regions that a window had
+TOTAL_PAGES = 33  # pages that the regions cover
+CHECK_MIN = 34  # whether regions may be longer than the minimal number of regions allows
+WORKLOAD_PAGES = 35  # pages of areas that can be paged out
 N_SIZE = 40
 
 # Floats of a run: `State.f`.
@@ -45,6 +47,7 @@ KDAMOND_CPU, RSS_INTEGRAL = 4, 5
 NEXT_SAMPLE_AT, SAMPLE_EVERY = 6, 7
 LAST_RSS = 8
 PHASE_END_AT = 9  # with timing by time: when the phase is over
+STEADY_ACCESSES = 10  # accesses of the stretch that was found to be steady
 F_SIZE = 16
 
 # Costs and rates: `State.c`.
@@ -65,6 +68,8 @@ _I63 = 2**63 - 1
 SAMPLE_COLUMNS = ("t_us", "rss_pages", "swapped", "major_faults", "swap_in", "swap_out", "kdamond_us", "nr_regions")
 SAMPLE_CAPACITY = 4096
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
+DRAW_SLOTS = 128
+"""Hit counts that tables are kept for; more sampling intervals at once are drawn without."""
 
 
 class State(NamedTuple):
@@ -86,9 +91,11 @@ class State(NamedTuple):
     sweep_from: np.ndarray  # float64 [A] first page of a slow sweep in this segment, from the area's start
     sweep_pages: np.ndarray  # float64 [A] pages it covers in the segment, 0: no slow sweep
     sweep_step: np.ndarray  # float64 [A] pages it covers in a sampling interval
-    draw_n: np.ndarray  # int64 [A] for which (n, p) draw_cdf holds
+    draw_kind: np.ndarray  # int64 [A] 0: no table, 1: draw_table is cumulative, 2: it is an alias table
+    draw_n: np.ndarray  # int64 [A] for which (n, p) the table holds
     draw_p: np.ndarray  # float64 [A]
-    draw_cdf: np.ndarray  # float64 [A, 128]
+    draw_table: np.ndarray  # float64 [A, DRAW_SLOTS] cumulative probabilities, or a slot's share of its own value
+    draw_alias: np.ndarray  # int64 [A, DRAW_SLOTS] the other value of a slot
     range_start: np.ndarray  # int64 [3] pages, what vaddr monitors
     range_end: np.ndarray  # int64 [3]
     map_start: np.ndarray  # int64 pages, what is mapped and not special
@@ -105,9 +112,9 @@ class State(NamedTuple):
     pattern_rate: np.ndarray  # float64 [Q] accesses per µs undisturbed
     start: np.ndarray  # int64 [2, R] regions, two buffers
     end: np.ndarray  # int64 [2, R]
-    nr_accesses: np.ndarray  # int64 [2, R]
-    last_nr_accesses: np.ndarray  # int64 [2, R]
-    age: np.ndarray  # int64 [2, R]
+    nr_accesses: np.ndarray  # int32 [2, R]
+    last_nr_accesses: np.ndarray  # int32 [2, R]
+    age: np.ndarray  # int32 [2, R]
     ext_start: np.ndarray  # int64 [E] pages; extents are sorted and never cross an area's border
     ext_end: np.ndarray  # int64 [E]
     ext_area: np.ndarray  # int64 [E]
@@ -198,9 +205,11 @@ def build_state(
         sweep_from=np.zeros(n_areas),
         sweep_pages=np.zeros(n_areas),
         sweep_step=np.zeros(n_areas),
+        draw_kind=np.zeros(n_areas, np.int64),
         draw_n=np.full(n_areas, -1, np.int64),
         draw_p=np.zeros(n_areas),
-        draw_cdf=np.zeros((n_areas, 128)),
+        draw_table=np.zeros((n_areas, DRAW_SLOTS)),
+        draw_alias=np.zeros((n_areas, DRAW_SLOTS), np.int64),
         range_start=np.array([r[0] for r in ranges], np.int64),
         range_end=np.array([r[1] for r in ranges], np.int64),
         map_start=np.array([m[0] for m in mapped], np.int64),
@@ -217,9 +226,9 @@ def build_state(
         pattern_rate=rate,
         start=np.zeros((2, capacity), np.int64),
         end=np.zeros((2, capacity), np.int64),
-        nr_accesses=np.zeros((2, capacity), np.int64),
-        last_nr_accesses=np.zeros((2, capacity), np.int64),
-        age=np.zeros((2, capacity), np.int64),
+        nr_accesses=np.zeros((2, capacity), np.int32),
+        last_nr_accesses=np.zeros((2, capacity), np.int32),
+        age=np.zeros((2, capacity), np.int32),
         ext_start=np.zeros(ext_capacity, np.int64),
         ext_end=np.zeros(ext_capacity, np.int64),
         ext_area=np.zeros(ext_capacity, np.int64),
@@ -239,7 +248,8 @@ def build_state(
     state.ext_untouched[:k] = untouched[extents]
     n[NR_EXTENTS] = k
     n[UNTOUCHED] = int(untouched.sum())
-    f[LAST_RSS] = float(size[own == 0].sum() - n[UNTOUCHED])
+    n[WORKLOAD_PAGES] = int(size[own == 0].sum())
+    f[LAST_RSS] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
     return state, layout
 
 
