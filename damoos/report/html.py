@@ -90,13 +90,15 @@ def _memory(outcome: Outcome) -> Html:
     ]
     seeds = sorted({s.seed for s in outcome.series})
     note = f"Resident memory (RSS) of one run each, {outcome.time_kind}; seed {', '.join(map(str, seeds))}."
-    figure = plots.over_time(lines, "RSS")
+    figure = plots.over_time(lines, "RSS", axis_end_s=_end_s(outcome))
     return section("memory", "Memory over time", chart("memory-chart", figure, "RSS over time"), note=note)
 
 
 def _heat(outcome: Outcome) -> Html:
     access = outcome.access
-    figure = plots.heat_map(np.array(access.heat), access.end_s, access.total_bytes, access.regions)
+    figure = plots.heat_map(
+        np.array(access.heat), access.end_s, access.total_bytes, access.regions, axis_end_s=_end_s(outcome)
+    )
     note = (
         f"Share of pages touched within {access.window_ms:g} ms, by time and address, at undisturbed speed; "
         "worked out from the workload's configuration."
@@ -200,6 +202,11 @@ def _provenance(outcome: Outcome) -> Html:
     if failed:
         values.append(("failed trials", str(failed)))
     return section("made", "How this was made", facts(values))
+
+
+def _end_s(outcome: Outcome) -> float:
+    # one time axis for what is accessed and what is resident
+    return max([outcome.access.end_s] + [series.t_s[-1] for series in outcome.series if series.t_s])
 
 
 def _time_in_words(outcome: Outcome) -> str:

@@ -62,7 +62,7 @@ def base_layout(x_title: str, y_title: str, **more: Any) -> dict[str, Any]:
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         # the same for all, so that charts with the same time axis line up
-        "margin": {"l": 58, "r": 14, "t": 8, "b": 46},
+        "margin": {"l": 64, "r": 14, "t": 8, "b": 46},
         "hovermode": "closest",
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom", "font": {"size": 12}},
         "xaxis": {**axis, "title": {"text": x_title, "standoff": 10, "font": {"size": 13}}},
@@ -79,11 +79,16 @@ def size_unit(highest: float) -> tuple[str, int]:
 
 
 def heat_map(
-    heat: NDArray[np.float64], end_s: float, total_bytes: int, regions: Sequence[tuple[str, int, int]]
+    heat: NDArray[np.float64],
+    end_s: float,
+    total_bytes: int,
+    regions: Sequence[tuple[str, int, int]],
+    *,
+    axis_end_s: float,
 ) -> Figure:
     """Access heat map; `heat` [time, address] is the share, 0..1, of pages touched in some window of time.
 
-    `regions` are (name, first byte, bytes) in the same address range, 0..`total_bytes`.
+    It covers 0..`end_s` s of an axis up to `axis_end_s`; `regions` are (name, first byte, bytes) in 0..`total_bytes`.
     """
     times, addresses = heat.shape
     unit, factor = size_unit(total_bytes)
@@ -132,7 +137,7 @@ def heat_map(
     layout = base_layout(
         "time, s",
         f"address, {unit}",
-        xaxis={"range": [0, end_s], "showgrid": False},
+        xaxis={"range": [0, axis_end_s], "showgrid": False},
         yaxis={"range": [0, total_bytes / factor], "showgrid": False},
         shapes=borders,
         annotations=names,
@@ -140,7 +145,7 @@ def heat_map(
     return {"data": [trace], "layout": layout}
 
 
-def over_time(lines: Sequence[Line], what: str) -> Figure:
+def over_time(lines: Sequence[Line], what: str, *, axis_end_s: float) -> Figure:
     """Sizes in bytes over time, one line a run, from zero."""
     unit, factor = size_unit(max((max(line.values) for line in lines if len(line.values)), default=0.0))
     traces = []
@@ -157,7 +162,7 @@ def over_time(lines: Sequence[Line], what: str) -> Figure:
         if line.filled:
             trace |= {"fill": "tozeroy", "fillcolor": _faint(line.colour)}
         traces.append(trace)
-    layout = base_layout("time, s", f"{what}, {unit}", yaxis={"rangemode": "tozero"}, xaxis={"rangemode": "tozero"})
+    layout = base_layout("time, s", f"{what}, {unit}", yaxis={"rangemode": "tozero"}, xaxis={"range": [0, axis_end_s]})
     return {"data": traces, "layout": layout}
 
 

@@ -95,6 +95,7 @@ def trade_off(
         "runtime overhead, %",
         "RSS saved, %",
         xaxis={"range": [left, right]},
+        yaxis={"range": _saved_range(inside)},
         shapes=shapes,
         annotations=[
             {
@@ -128,7 +129,8 @@ def convergence(
     top = max(float(values.max()), 0.0)
     worst_shown = min(float(np.quantile(values, 0.25)), 0.0)
     span = max(top - worst_shown, 1.0)
-    low, high = worst_shown - 0.15 * span, top + 0.1 * span
+    # never finer than a point of score: what is smaller is noise and should look like it
+    low, high = worst_shown - 0.15 * span, max(top + 0.1 * span, 1.0)
     below = [k for k in known if k[1] < low]
     shown = [k for k in known if k[1] >= low]
     best_x: list[int] = []
@@ -168,6 +170,12 @@ def convergence(
     zero = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0, "y1": 0, "line": {"color": MUTED, "width": 1}}
     layout = base_layout("trial", name, yaxis={"range": [low, high]}, shapes=[zero])
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}, len(below)
+
+
+def _saved_range(points: Sequence[TradeOffPoint]) -> list[float]:
+    saved = [p.rss_saved_percent for p in points]
+    low, high = min([0.0, *saved]), max([1.0, *saved])
+    return [low - 0.08 * (high - low), high + 0.1 * (high - low)]
 
 
 def _dots(name: str, points: Sequence[TradeOffPoint], marker: dict[str, Any]) -> dict[str, Any]:

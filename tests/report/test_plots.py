@@ -81,8 +81,8 @@ def test_best_so_far_never_falls_and_every_trial_is_drawn_once(trials: list[tupl
 
 def test_text_from_files_is_not_read_as_markup() -> None:
     name = "<a href='x'>r</a> %{x}"
-    heat = plots.heat_map(np.zeros((2, 2)), 1.0, 1 << 20, [(name, 0, 1 << 20)])
-    lines = plots.over_time([plots.Line(name, [0.0, 1.0], [1.0, 2.0], "#000000")], "RSS")
+    heat = plots.heat_map(np.zeros((2, 2)), 1.0, 1 << 20, [(name, 0, 1 << 20)], axis_end_s=1.0)
+    lines = plots.over_time([plots.Line(name, [0.0, 1.0], [1.0, 2.0], "#000000")], "RSS", axis_end_s=1.0)
     for figure in (heat, lines):
         check(figure)
         shown = json.dumps(figure)
@@ -91,7 +91,7 @@ def test_text_from_files_is_not_read_as_markup() -> None:
 
 def test_a_heat_map_has_one_row_an_address_and_one_column_a_time() -> None:
     heat = np.array([[0.0, 1.0, 0.5], [0.25, 0.0, 0.0]])
-    figure = plots.heat_map(heat, 60.0, 3 << 30, [("a", 0, 1 << 30), ("b", 1 << 30, 2 << 30)])
+    figure = plots.heat_map(heat, 60.0, 3 << 30, [("a", 0, 1 << 30), ("b", 1 << 30, 2 << 30)], axis_end_s=64.0)
     check(figure)
     trace = figure["data"][0]
     assert trace["z"] == [[0.0, 25.0], [100.0, 0.0], [50.0, 0.0]]
