@@ -16,6 +16,7 @@ from .words import (
     deployment,
     found_scheme,
     headline,
+    helps,
     scheme_in_words,
     scheme_rows,
     scores_name,
@@ -66,9 +67,10 @@ def _key_numbers(outcome: Outcome) -> list[tuple[str, str]]:
     values = []
     if found is not None:
         score = found.score
+        against = "against no scheme" if helps(outcome) else "of the best candidate"
         values = [
-            (numbers.percent(found.rss_overhead_percent.mean, sign=True), "RSS against no scheme"),
-            (numbers.percent(found.runtime_overhead_percent.mean, sign=True), "runtime against no scheme"),
+            (numbers.percent(found.rss_overhead_percent.mean, sign=True), f"RSS {against}"),
+            (numbers.percent(found.runtime_overhead_percent.mean, sign=True), f"runtime {against}"),
             (
                 numbers.score(score.mean),
                 f"score, {numbers.score(score.low)} to {numbers.score(score.high)} "
@@ -120,7 +122,7 @@ def _trade_off(outcome: Outcome) -> Html:
         front=outcome.front,
         best=outcome.best,
         default=0 if outcome.trials else None,
-        limit_percent=limit if np.isfinite(limit) else None,
+        limit_percent=limit,
     )
     note = (
         "Each dot is a trial, against the same seeds without a scheme. Better is up and to the left; more than "
@@ -138,7 +140,8 @@ def _convergence(outcome: Outcome) -> Html:
         [t.feasible for t in outcome.trials],
         name=scores_name(outcome),
     )
-    note = "Score of each trial and the best one so far; 0 is no scheme."
+    zero = "" if outcome.objective.kind == "metric" else "; 0 is no scheme"
+    note = f"Score of each trial and the best one so far{zero}."
     if below:
         note += f" {below} {_trials(below)} below the axis."
     return section("convergence", "Search", chart("convergence-chart", figure, "score by trial"), note=note)
@@ -148,11 +151,10 @@ def _scheme(outcome: Outcome) -> Html:
     rows = scheme_rows(outcome)
     if not rows:
         return section("scheme", "The scheme", note="No trial stayed within the limit of the runtime overhead.")
-    helps = outcome.verification is None or outcome.verification.helps
-    title = "The scheme" if helps else "The best candidate (not recommended)"
+    title = "The scheme" if helps(outcome) else "The best candidate (not recommended)"
     pieces = [table(("knob", "value", "searched", "place in the kdamonds"), [row[1:] for row in rows])]
     pieces.append(block(scheme_in_words(outcome)))
-    if helps:
+    if helps(outcome):
         pieces.append(Html(f"<p>{text(deployment(outcome)[0])}</p>"))
         pieces.append(block("\n".join(deployment(outcome)[1:])))
     return section("scheme", title, *pieces)

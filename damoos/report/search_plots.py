@@ -29,7 +29,7 @@ def trade_off(
     front: Sequence[int],
     best: int | None,
     default: int | None,
-    limit_percent: float | None,
+    limit_percent: float,
 ) -> tuple[Figure, int]:
     """Runtime overhead against RSS saved, one dot a trial, and how many trials lie outside the axes.
 
@@ -40,9 +40,8 @@ def trade_off(
     by_number = {p.number: p for p in points}
     fair = [p.runtime_overhead_percent for p in points if p.feasible] or [0.0]
     right = max(1.15 * max(fair), 1.0)
-    if limit_percent is not None and limit_percent >= 2 * right:
-        limit_percent = None
-    if limit_percent is not None:
+    limit_is_near = limit_percent < 2 * right
+    if limit_is_near:
         right = max(right, 1.3 * limit_percent)
     left = min(1.15 * min(fair), -0.06 * right)
     inside = [p for p in points if left <= p.runtime_overhead_percent <= right]
@@ -86,7 +85,7 @@ def trade_off(
         style = {"symbol": "star", "color": BEST, "size": 17, "line": {"color": "white", "width": 1}}
         data.append(_dots("found", [by_number[best]], style))
     shapes = []
-    if limit_percent is not None:
+    if limit_is_near:
         line = {"color": MUTED, "width": 1, "dash": "dash"}
         shapes.append(
             {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": limit_percent, "x1": limit_percent, "line": line}
@@ -110,7 +109,7 @@ def trade_off(
                 "font": {"size": 11, "color": MUTED},
             }
         ]
-        if limit_percent is not None
+        if limit_is_near
         else [],
     )
     return {"data": [trace for trace in data if trace["x"]], "layout": layout}, len(points) - len(inside)

@@ -33,7 +33,7 @@ def helps(outcome: Outcome) -> bool:
 
 def scores_name(outcome: Outcome) -> str:
     """What the score is, for an axis."""
-    return "DAMOOS score" if outcome.objective.kind == "damoos" else "score"
+    return "score" if outcome.objective.kind == "metric" else "DAMOOS score"
 
 
 def interval(value: Interval, *, sign: bool = False) -> str:
@@ -60,7 +60,7 @@ def verified_rows(outcome: Outcome) -> list[list[str]]:
         return []
     baseline = [
         "no scheme",
-        "0.00" if outcome.objective.kind == "damoos" else "",
+        "" if outcome.objective.kind == "metric" else "0.00",
         numbers.seconds(checked.baseline_runtime_s.mean),
         "",
         numbers.size(checked.baseline_rss_mean_bytes.mean),

@@ -33,11 +33,9 @@ def trade_off(points: list[search_plots.TradeOffPoint], **more: object) -> tuple
     return search_plots.trade_off(points, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("limit", "right", "beyond", "lines"), [(4.0, 5.2, 2, 1), (10.0, 2.3, 2, 0), (None, 2.3, 2, 0)]
-)
+@pytest.mark.parametrize(("limit", "right", "beyond", "lines"), [(4.0, 5.2, 2, 1), (10.0, 2.3, 2, 0)])
 def test_the_axis_ends_where_the_feasible_trials_or_a_limit_near_them_end(
-    limit: float | None, right: float, beyond: int, lines: int
+    limit: float, right: float, beyond: int, lines: int
 ) -> None:
     figure, outside = trade_off(POINTS, limit_percent=limit)
     check(figure)
