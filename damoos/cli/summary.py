@@ -24,7 +24,7 @@ def print_summary(screen: Console, outcome: Outcome, folder: Path, *, verbose: b
     screen.print()
     rows = words.verified_rows(outcome)
     if rows:
-        table = plain_table("", "score", "runtime", "change", "mean RSS", "change")
+        table = plain_table("", "score", "runtime", "change, %", "mean RSS", "change, %")
         for row in rows:
             table.add_row(*row, style="bold" if row[0] == "found" else None)
         screen.print(table)

@@ -164,7 +164,7 @@ def _verification(outcome: Outcome) -> Html:
     checked = outcome.verification
     if checked is None:
         return section("verification", "Verification", note="Not verified: there was nothing to verify.")
-    head = ("", "score", "runtime", "runtime change", "mean RSS", "RSS change")
+    head = ("", "score", "runtime", "runtime change, %", "mean RSS", "RSS change, %")
     rows = verified_rows(outcome)
     strong = next((i for i, row in enumerate(rows) if row[0] == "found"), -1)
     return section(

@@ -44,17 +44,17 @@ def interval(value: Interval, *, sign: bool = False) -> str:
 
 
 def percent_interval(value: Interval) -> str:
-    """A change in percent ± the larger half of its confidence interval."""
+    """A change in percent ± the larger half of its confidence interval, without the unit."""
     half = max(value.high - value.mean, value.mean - value.low)
     decimals = 2 if abs(value.mean) < 9.95 or half < 0.05 else 1
     mean = f"{value.mean:+.{decimals}f}"
     if float(mean) == 0:
         mean = mean.lstrip("+-")
-    return f"{mean} ± {half:.{decimals}f} %"
+    return f"{mean} ± {half:.{decimals}f}"
 
 
 def verified_rows(outcome: Outcome) -> list[list[str]]:
-    """Rows of the verification: scheme, score, runtime, its change, mean RSS, its change; no scheme first."""
+    """Rows of the verification: scheme, score, runtime, its change in %, mean RSS, its change in %; no scheme first."""
     checked = outcome.verification
     if checked is None:
         return []
