@@ -1,0 +1,82 @@
+"""The files that a study leaves for people and programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from pathlib import Path
+
+from damoos.damon.damo_format import dump_kdamonds, from_damo
+from damoos.errors import BackendError, ConfigError
+
+from .outcome import Outcome
+
+RESULT, TRIALS, BEST_JSON, BEST_YAML = "result.json", "trials.csv", "best.json", "best.yaml"
+
+
+def write_outputs(outcome: Outcome, folder: Path) -> tuple[Path, ...]:
+    """Writes best.json and best.yaml (the recommended kdamonds, as damo reads them), trials.csv and result.json.
+
+    Each file is replaced whole or not at all. Returns their paths. Raises BackendError where they can't be written.
+    """
+    paths = tuple(folder / name for name in (BEST_JSON, BEST_YAML, TRIALS, RESULT))
+    recommended = from_damo(outcome.recommended)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        dump_kdamonds(recommended, paths[0])
+        dump_kdamonds(recommended, paths[1])
+        _replace(paths[2], trials_csv(outcome))
+        _replace(paths[3], json.dumps(outcome.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+    except OSError as error:
+        raise BackendError(f"{error.filename or folder}: can't be written: {error.strerror}") from error
+    return paths
+
+
+def read_outcome(path: Path) -> Outcome:
+    """The outcome in a result.json, or in the folder that has one. Raises ConfigError."""
+    file = path / RESULT if path.is_dir() else path
+    try:
+        tree = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"can't be read: {error.strerror}", file=file) from error
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"not JSON: {error.msg}", file=file, line=error.lineno) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError("not UTF-8 text", file=file) from error
+    if not isinstance(tree, dict):
+        raise ConfigError("not a result of damoos tune", file=file)
+    return Outcome.from_json(tree, str(file))
+
+
+def trials_csv(outcome: Outcome) -> str:
+    """One line a trial: state, parameters (the unit is in the column's name), score, overheads in percent, means."""
+    parameters = [(p.name, f"{p.name}_{p.unit}" if p.unit else p.name) for p in outcome.env.parameters]
+    head = ["trial", "state", *(column for _, column in parameters), "score", "feasible"]
+    head += ["runtime_overhead_percent", "rss_overhead_percent", "runtime_s", "rss_mean_bytes", "error"]
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(head)
+    for trial in outcome.trials:
+        runs = [repeat.run for repeat in trial.repeats]
+        row = [trial.number, trial.state, *(trial.params.get(name, "") for name, _ in parameters)]
+        row += [_cell(trial.score), str(trial.feasible).lower()]
+        row += [_cell(trial.runtime_overhead_percent), _cell(trial.rss_overhead_percent)]
+        row += [_cell(sum(r.runtime_s for r in runs) / len(runs) if runs else None)]
+        row += [_cell(sum(r.rss_mean_bytes for r in runs) / len(runs) if runs else None)]
+        table.writerow([*row, trial.error or ""])
+    return text.getvalue()
+
+
+def _cell(number: float | None) -> str:
+    return "" if number is None else repr(number)
+
+
+def _replace(path: Path, text: str) -> None:
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
