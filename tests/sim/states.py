@@ -1,0 +1,75 @@
+"""States for tests of single mechanisms: regions given as (start, end, nr_accesses, last_nr_accesses, age) in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from damoos.sim.handle import Handle, handle_of
+from damoos.sim.machine import load_machine
+from damoos.sim.regions import count_pages
+from damoos.sim.state import (
+    AGGR_US,
+    CUR,
+    MAX_NR_ACCESSES,
+    MAX_REGIONS,
+    MIN_REGIONS,
+    NR_REGIONS,
+    SAMPLE_US,
+    SIZE_LIMIT,
+    State,
+    build_state,
+)
+from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
+from damoos.workload.pace import Pace
+
+RegionRow = tuple[int, int, int, int, int]
+
+TINY = MasimWorkload("tiny", (Region("r", 1 << 24),), (Phase("p", 1000, (Pattern("r", False, 4096, 1),)),))
+
+
+def state_of(
+    regions: Iterable[Sequence[int]],
+    *,
+    limit: int = 1 << 40,
+    samples: int = 20,
+    max_nr_regions: int = 1000,
+    min_nr_regions: int = 3,
+    seed: int = 1,
+    nr_schemes: int = 0,
+) -> tuple[State, Handle]:
+    """A state with these regions; counters that are left out are 0."""
+    rows = [tuple(r) + (0,) * (5 - len(tuple(r))) for r in regions]
+    state, _ = build_state(
+        TINY,
+        load_machine("vm-lab"),
+        Pace(prefault=True),
+        seed,
+        sample_every_us=1e5,
+        trace=False,
+        exact=False,
+        max_nr_regions=max(max_nr_regions, len(rows)),
+        nr_schemes=nr_schemes,
+    )
+    n = state.n
+    n[SAMPLE_US], n[AGGR_US] = 1000, 1000 * samples
+    n[MIN_REGIONS], n[MAX_REGIONS], n[SIZE_LIMIT] = min_nr_regions, max_nr_regions, limit
+    n[NR_REGIONS] = len(rows)
+    n[MAX_NR_ACCESSES] = max((r[2] for r in rows), default=0)
+    for i, row in enumerate(rows):
+        for name, value in zip(NAMES, row, strict=True):
+            getattr(state, name)[0, i] = value
+    handle = handle_of(state)
+    count_pages(handle)
+    return state, handle
+
+
+NAMES = ("start", "end", "nr_accesses", "last_nr_accesses", "age")
+
+
+def rows_of(state: State) -> list[RegionRow]:
+    """The regions of a state."""
+    cur, count = int(state.n[CUR]), int(state.n[NR_REGIONS])
+    columns = [np.asarray(getattr(state, name))[cur, :count].tolist() for name in NAMES]
+    return list(zip(*columns, strict=True))
