@@ -30,9 +30,9 @@ def show(
       damoos show damoos-out/zigzag-reclaim -v     the whole configuration, too
       damoos show result.json --json | jq .verification.verdict
     """
-    from damoos.report.load import load_outcome
+    from damoos.tune.outputs import read_outcome
 
-    outcome = load_outcome(result)
+    outcome = read_outcome(result)
     if as_json:
         typer.echo(json.dumps(outcome.to_json(), indent=1))
         return

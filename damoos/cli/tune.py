@@ -126,7 +126,6 @@ def _write(outcome: Outcome, folder: Path) -> None:
     from damoos.report.html import write_report
     from damoos.tune.outputs import write_outputs
 
-    folder.mkdir(parents=True, exist_ok=True)
     write_outputs(outcome, folder)
     write_report(outcome, folder / "report.html")
 
@@ -159,12 +158,12 @@ def _announce(request: StudyRequest, folder: Path) -> None:
 
 def _refuse_another_study(folder: Path, request: StudyRequest) -> None:
     # a study that continues its own journal is checked by the journal; this is about results beside another one
-    file = folder / "result.json"
+    from damoos.tune.outputs import RESULT, read_outcome
+
+    file = folder / RESULT
     if not file.exists():
         return
-    from damoos.report.load import load_outcome
-
-    there = load_outcome(file)
+    there = read_outcome(file)
     asked = {
         "workload": (there.workload.name, Path(request.workload).stem),
         "env": (there.env.name, Path(request.env).stem),

@@ -64,7 +64,7 @@ def test_json_is_the_whole_outcome(folder: Path) -> None:
     ("content", "expected"),
     [
         ("{", "result.json:1: not JSON"),
-        ("[]", "not the result of a study"),
+        ("[]", "not a result of damoos tune"),
         ('{"format": 99}', "format: unknown format, got 99"),
         ('{"format": 1, "workload": 3}', "wrong keys"),
     ],
@@ -77,5 +77,5 @@ def test_a_file_that_is_no_result_is_refused(folder: Path, content: str, expecte
 
 
 def test_a_folder_without_a_result_is_refused(tmp_path: Path) -> None:
-    assert "no finished study" in show(str(tmp_path), code=2).stderr
-    assert "can't be read" in show(str(tmp_path / "nowhere"), code=2).stderr
+    assert "result.json: can't be read" in show(str(tmp_path), code=2).stderr
+    assert "nowhere: can't be read" in show(str(tmp_path / "nowhere"), code=2).stderr

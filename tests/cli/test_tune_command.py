@@ -62,11 +62,13 @@ def test_one_command_leaves_everything_in_one_folder(here: Path) -> None:
     best = load_kdamonds(folder / "best.json")
     assert load_kdamonds(folder / "best.yaml") == best
     assert to_damo(best) == outcome.recommended
-    assert len(list(csv.DictReader((folder / "trials.csv").open()))) == len(outcome.trials) == 8
+    rows = list(csv.DictReader((folder / "trials.csv").read_text().splitlines()))
+    assert len(rows) == len(outcome.trials) == 8
     assert outcome.verification is not None and outcome.verification.helps
 
     assert "simulated" in done.stdout and "trials" in done.stderr
-    assert max(map(len, done.stdout.splitlines())) <= 80
+    own = [line for line in done.stdout.splitlines() if "damoos-out" not in line]  # commands are not broken
+    assert max(map(len, own)) <= 80
     assert " ".join(outcome.verification.verdict.split()) in " ".join(done.stdout.split())
     assert outcome.verification.verdict.split(",")[0] in (folder / "report.html").read_text()
 
