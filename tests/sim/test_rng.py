@@ -45,7 +45,17 @@ def chi_square(draws: np.ndarray, law) -> float:
 
 @pytest.mark.parametrize(
     ("n", "p"),
-    [(20, 0.02), (20, 0.5), (20, 0.9), (100, 0.3), (5, 0.2), (10_000, 0.0004), (10_000, 0.5), (300, 0.97), (1_000_000, 0.01)],
+    [
+        (20, 0.02),
+        (20, 0.5),
+        (20, 0.9),
+        (100, 0.3),
+        (5, 0.2),
+        (10_000, 0.0004),
+        (10_000, 0.5),
+        (300, 0.97),
+        (1_000_000, 0.01),
+    ],
 )
 def test_binomial(n: int, p: float) -> None:
     out = np.zeros(DRAWS, np.int64)
@@ -55,7 +65,12 @@ def test_binomial(n: int, p: float) -> None:
     if law.std() < 80:
         assert chi_square(out, law) > 1e-4
     else:
-        assert stats.kstest(out + np.random.default_rng(1).random(DRAWS) - 0.5, stats.norm(law.mean(), law.std()).cdf).pvalue > 1e-4
+        assert (
+            stats.kstest(
+                out + np.random.default_rng(1).random(DRAWS) - 0.5, stats.norm(law.mean(), law.std()).cdf
+            ).pvalue
+            > 1e-4
+        )
 
 
 @pytest.mark.parametrize(("n", "p", "expected"), [(0, 0.5, 0), (7, 0.0, 0), (7, 1.0, 7), (-1, 0.5, 0)])
@@ -64,7 +79,8 @@ def test_binomial_at_the_borders(n: int, p: float, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("marked", "total", "drawn"), [(5, 50, 10), (30, 100, 90), (400, 2_000, 700), (20_000, 32_768, 3_000), (1, 1_000, 3)]
+    ("marked", "total", "drawn"),
+    [(5, 50, 10), (30, 100, 90), (400, 2_000, 700), (20_000, 32_768, 3_000), (1, 1_000, 3)],
 )
 def test_hypergeometric(marked: int, total: int, drawn: int) -> None:
     out = np.zeros(DRAWS, np.int64)

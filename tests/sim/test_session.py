@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from damoos.backend.registry import open_backend
+from damoos.damon.attrs import Intervals, IntervalsGoal, NrRegions
+from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.quotas import Quotas, Watermarks
+from damoos.damon.schemes import ANYTHING, U32_MAX, U64_MAX, AccessPattern, Action, Range, Scheme
+from damoos.errors import BackendError, InputError, KdamondsError
+from damoos.sim.session import BASE_ADDRESS
+from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
+from damoos.workload.pace import Pace
+
+MIB = 1 << 20
+TURNS = MasimWorkload(
+    "turns",
+    (Region("a", 64 * MIB), Region("b", 32 * MIB)),
+    tuple(Phase(f"p{i}", 4_000, (Pattern("ab"[i % 2], False, 4096, 1),)) for i in range(4)),
+)
+
+
+def pattern(age: int, nr: int = 0) -> AccessPattern:
+    return AccessPattern(Range(4096, U64_MAX), Range(0, nr), Range(age, U32_MAX))
+
+
+def kdamonds(*schemes: Scheme, sample_us: int = 5_000, aggr_us: int = 100_000, most: int = 1_000) -> Kdamonds:
+    return Kdamonds.of(
+        intervals=Intervals(sample_us, aggr_us, 1_000_000), nr_regions=NrRegions(10, most), schemes=schemes
+    )
+
+
+PAGEOUT = Scheme(Action.PAGEOUT, pattern(10))
+
+
+def same(a, b) -> bool:
+    return all(
+        np.array_equal(x, y)
+        for x, y in zip(dataclasses.astuple(a.samples), dataclasses.astuple(b.samples), strict=True)
+    ) and dataclasses.replace(a, samples=None, trace=None) == dataclasses.replace(b, samples=None, trace=None)
+
+
+def test_a_run_is_a_function_of_its_inputs() -> None:
+    backend = open_backend("sim:zram")
+    first = backend.start(TURNS, kdamonds(PAGEOUT), 7).finish()
+    assert same(first, backend.start(TURNS, kdamonds(PAGEOUT), 7).finish())
+    assert not same(first, backend.start(TURNS, kdamonds(PAGEOUT), 8).finish())
+
+
+def test_a_run_in_steps_is_the_same_run() -> None:
+    backend = open_backend("sim:zram")
+    whole = backend.start(TURNS, kdamonds(PAGEOUT), 3).finish()
+    with backend.start(TURNS, kdamonds(PAGEOUT), 3) as session:
+        taken = 0
+        while not session.done:
+            taken += len(session.advance(0.7).t_s)
+        stepped = session.finish()
+    assert abs(stepped.runtime_s / whole.runtime_s - 1) < 0.02
+    assert abs(taken - len(stepped.samples.t_s)) <= 2
+
+
+def test_page_out_saves_memory_and_costs_time() -> None:
+    backend = open_backend("sim:vm-lab", pace=Pace(prefault=True))
+    without = backend.start(TURNS, None, 1).finish()
+    watched = backend.start(TURNS, kdamonds(), 1).finish()
+    paged = backend.start(TURNS, kdamonds(PAGEOUT), 1).finish()
+    assert without.runtime_s == pytest.approx(16.0, rel=1e-3)
+    assert without.kdamond_cpu_s == 0 and without.nr_regions_mean == 0 and without.swap_out_bytes == 0
+    assert without.rss_mean_bytes == pytest.approx(96 * MIB, rel=0.01)
+    assert watched.rss_mean_bytes == pytest.approx(without.rss_mean_bytes, rel=1e-6)
+    assert without.runtime_s < watched.runtime_s < paged.runtime_s
+    assert paged.rss_mean_bytes < 0.85 * without.rss_mean_bytes
+    assert paged.swap_out_bytes >= paged.swap_in_bytes > 0
+    assert paged.scheme_stats[0].sz_applied <= paged.scheme_stats[0].sz_tried
+
+
+def test_by_time_a_phase_lasts_its_milliseconds_however_slow_it_is() -> None:
+    backend = open_backend("sim:vm-lab", timing="time")
+    result = backend.start(TURNS, kdamonds(PAGEOUT), 1).finish()
+    for phase in result.phases:
+        assert 4_000 <= phase.elapsed_ms < 4_010
+
+
+def test_first_touches_make_memory_resident() -> None:
+    backend = open_backend("sim:zram")
+    with backend.start(TURNS, None, 1) as session:
+        session.advance(2.0)
+        early = session.advance(0.2).rss_bytes[-1]
+        late = session.finish().rss_last_bytes
+    assert early == pytest.approx(64 * MIB, rel=0.05)
+    assert late == pytest.approx(96 * MIB, rel=0.05)
+
+
+def test_rss_mean_is_the_mean_of_the_samples() -> None:
+    result = open_backend("sim:vm-lab", sample_every_s=0.02).start(TURNS, kdamonds(PAGEOUT), 5).finish()
+    t, rss = result.samples.t_s, result.samples.rss_bytes
+    assert np.trapezoid(rss, t) / (t[-1] - t[0]) == pytest.approx(result.rss_mean_bytes, rel=2e-3)
+
+
+@pytest.mark.parametrize("action", [Action.WILLNEED, Action.COLD, Action.STAT])
+def test_actions_that_do_not_page_out(action: Action) -> None:
+    result = open_backend("sim:zram").start(TURNS, kdamonds(Scheme(action, ANYTHING)), 1).finish()
+    assert result.swap_out_bytes == 0
+    (stats,) = result.scheme_stats
+    assert stats.nr_tried > 100
+    assert (stats.nr_applied > 0) == (action != Action.STAT)
+
+
+def test_willneed_brings_back_what_page_out_took() -> None:
+    both = kdamonds(PAGEOUT, Scheme(Action.WILLNEED, ANYTHING, apply_interval_us=2_000_000))
+    backend = open_backend("sim:vm-lab", pace=Pace(prefault=True))
+    alone = backend.start(TURNS, kdamonds(PAGEOUT), 2).finish()
+    result = backend.start(TURNS, both, 2).finish()
+    assert result.major_faults < alone.major_faults
+    assert result.swap_in_bytes > result.major_faults * 4096
+
+
+def test_apply_interval_and_snapshot_limit() -> None:
+    every = open_backend("sim:zram").start(TURNS, kdamonds(Scheme(Action.STAT, ANYTHING)), 1).finish()
+    seldom = Scheme(Action.STAT, ANYTHING, apply_interval_us=1_000_000)
+    rare = open_backend("sim:zram").start(TURNS, kdamonds(seldom), 1).finish()
+    limited = Scheme(Action.STAT, ANYTHING, max_nr_snapshots=5)
+    few = open_backend("sim:zram").start(TURNS, kdamonds(limited), 1).finish()
+    assert every.scheme_stats[0].nr_snapshots == pytest.approx(10 * rare.scheme_stats[0].nr_snapshots, rel=0.1)
+    assert few.scheme_stats[0].nr_snapshots == 5
+
+
+def test_snapshot_lies_in_the_three_ranges_and_finds_the_hot_region() -> None:
+    with open_backend("sim:zram", pace=Pace(prefault=True)).start(TURNS, kdamonds(), 1) as session:
+        session.advance(3.0)
+        snap = session.snapshot()
+    assert (snap.end[:-1] <= snap.start[1:]).all() and (snap.start < snap.end).all()
+    size = snap.end - snap.start
+    hot = snap.nr_accesses >= 10
+    assert size[hot].sum() == pytest.approx(64 * MIB, rel=0.1)
+    assert snap.start[hot & (size > MIB)].min() >= BASE_ADDRESS + 31 * MIB
+
+
+def test_committing_other_intervals_converts_ages() -> None:
+    with open_backend("sim:zram", pace=Pace(prefault=True)).start(TURNS, kdamonds(), 1) as session:
+        session.advance(3.0)
+        before = session.snapshot()
+        session.commit(kdamonds(sample_us=10_000, aggr_us=200_000))
+        after = session.snapshot()
+        assert after.age.tolist() == (before.age // 2).tolist()
+        assert after.aggr_us == 200_000
+        session.advance(1.0)
+        assert session.snapshot().nr_accesses.max() == 20
+        result = session.finish()
+    assert result.applied == kdamonds(sample_us=10_000, aggr_us=200_000)
+
+
+def test_committing_schemes_keeps_counters_by_index() -> None:
+    stat = Scheme(Action.STAT, ANYTHING)
+    with open_backend("sim:zram").start(TURNS, kdamonds(stat), 1) as session:
+        session.advance(2.0)
+        before = session.stats()[0].nr_tried
+        session.commit(kdamonds(PAGEOUT, stat))
+        assert session.stats()[0].nr_tried == before and session.stats()[1].nr_tried == 0
+        session.commit(kdamonds())
+        assert session.stats() == ()
+        session.commit(kdamonds(stat, most=5_000))
+        assert session.stats()[0].nr_tried == 0
+
+
+def test_changing_only_a_scheme_does_not_disturb_monitoring() -> None:
+    backend = open_backend("sim:zram")
+    stat = Scheme(Action.STAT, ANYTHING)
+    with backend.start(TURNS, kdamonds(stat), 1) as session:
+        session.advance(2.05)
+        ages = session.snapshot().age
+        session.commit(kdamonds(dataclasses.replace(stat, access_pattern=pattern(3))))
+        assert (session.snapshot().age == ages).all()
+
+
+@pytest.mark.parametrize(
+    ("context", "word"),
+    [
+        ({"ops": "paddr"}, "ops"),
+        ({"intervals": Intervals(intervals_goal=IntervalsGoal(400, 3, 5_000, 10_000_000))}, "intervals_goal"),
+        ({"schemes": (Scheme(Action.HUGEPAGE, ANYTHING),)}, "action"),
+        ({"schemes": (Scheme(Action.PAGEOUT, ANYTHING, quotas=Quotas(ms=10, reset_interval_ms=1000)),)}, "quotas"),
+        (
+            {"schemes": (Scheme(Action.STAT, ANYTHING, watermarks=Watermarks("free_mem_rate", 1, 3, 2, 1)),)},
+            "watermarks",
+        ),
+    ],
+)
+def test_what_is_not_simulated_is_refused_by_name(context, word: str) -> None:
+    value = kdamonds()
+    changed = value.with_context(dataclasses.replace(value.context, **context))
+    with pytest.raises(BackendError, match=word):
+        open_backend("sim:zram").start(TURNS, changed, 1)
+
+
+def test_what_the_kernel_refuses_is_refused() -> None:
+    with pytest.raises(KdamondsError):
+        open_backend("sim:zram").start(TURNS, kdamonds(sample_us=200_000), 1)
+
+
+def test_runs_without_damon_have_no_regions_to_show() -> None:
+    session = open_backend("sim:zram").start(TURNS, None, 1)
+    with pytest.raises(BackendError, match="without DAMON"):
+        session.snapshot()
+    with pytest.raises(BackendError, match="without DAMON"):
+        session.commit(kdamonds())
+    session.close()
+    session.close()
+    with pytest.raises(BackendError, match="closed"):
+        session.advance(1.0)
+
+
+def test_unknown_machine_and_timing() -> None:
+    with pytest.raises(InputError, match="vm-lab"):
+        open_backend("sim:vmlab")
+    with pytest.raises(InputError, match="timing"):
+        open_backend("sim:zram", timing="wall")
+
+
+def test_phases_without_accesses() -> None:
+    zero = MasimWorkload(
+        "zero",
+        (Region("a", MIB),),
+        (Phase("spin", 500, (Pattern("a", False, 64, 0),)), Phase("run", 500, (Pattern("a", False, 64, 1),))),
+    )
+    result = open_backend("sim:zram").start(zero, kdamonds(), 1).finish()
+    assert result.phases[0].accesses == 0 < result.phases[1].accesses
+    assert result.phases[0].elapsed_ms == pytest.approx(500)
+
+
+def test_memory_filled_from_a_file_is_resident_from_the_start() -> None:
+    filled = dataclasses.replace(TURNS, regions=(Region("a", 64 * MIB, "data.bin"), TURNS.regions[1]))
+    first = open_backend("sim:zram").start(filled, None, 1).advance(0.2).rss_bytes[0]
+    assert first == pytest.approx(64 * MIB, rel=0.05)
+
+
+def test_long_runs_empty_their_buffers() -> None:
+    long = MasimWorkload("long", TURNS.regions, (Phase("p", 200_000, (Pattern("a", False, 4096, 1),)),))
+    backend = open_backend("sim:zram", trace=True, sample_every_s=0.02)
+    result = backend.start(long, kdamonds(sample_us=1_000, aggr_us=20_000), 1).finish()
+    assert result.trace is not None
+    assert len(result.samples.t_s) == pytest.approx(10_000, rel=0.01)
+    assert (np.diff(result.samples.t_s) > 0).all() and (np.diff(result.trace.t_ms) > 0).all()
+    assert result.trace.offset[-1] == len(result.trace.pages)
