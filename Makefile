@@ -26,7 +26,7 @@ help:
 
 demo: $(VENV)/.core
 	$(BIN)/damoos tune workloads/zigzag.cfg --trials 50 --out demo
-	@echo "Result in demo/: report.html (open it in a browser), best.json and best.yaml (for damo), trials.csv"
+	@echo "Open $(CURDIR)/demo/report.html in a browser."
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
