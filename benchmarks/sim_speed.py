@@ -60,9 +60,8 @@ def mixed(total_bytes: int, seconds: int) -> tuple[MasimWorkload, float, int]:
 
 
 def saturated(total_bytes: int, seconds: int) -> tuple[MasimWorkload, float, int]:
-    """As `mixed`: a page is missed in a sampling interval with probability 1/2, and no memory is hot: batches are so long
-    that the program's own pages are hardly touched. With a hot page anywhere the merge threshold is 2 and the regions
-    stay few."""
+    """As `mixed`: a page is missed in a sampling interval with probability 1/2, and no memory is hot, since batches are
+    so long that the program's own pages are hardly touched; a hot page anywhere would keep the regions few."""
     workload = MasimWorkload(
         "saturated", (Region("all", total_bytes),), (Phase("run", seconds * 1000, (Pattern("all", True, 1, 1),)),)
     )

@@ -18,7 +18,7 @@ def convert_age(age: Ints, old_aggr_us: int, new_aggr_us: int) -> Ints:
 
 
 def convert_nr_accesses(nr_accesses: Ints, old_samples: int, new_samples: int) -> Ints:
-    """nr_accesses of `old_samples` checks as of `new_samples`; through basis points, truncated twice as in the kernel."""
+    """nr_accesses of `old_samples` checks as of `new_samples`: in basis points, truncated twice as in the kernel."""
     return nr_accesses * 10_000 // max(1, old_samples) * new_samples // 10_000
 
 

@@ -80,7 +80,7 @@ def schedule(st):
 
 @kernel
 def iteration(st):
-    """(wall µs, kdamond's CPU µs, share of the CPU left to the workload) of a sampling iteration with the regions of now.
+    """(wall µs, kdamond's CPU µs, share of the CPU left to the workload) of a sampling iteration with today's regions.
 
     kdamond sleeps after its work, so the work lengthens the period; sleeps of `coarse_sleep_us` and more end on a timer
     tick, one tick later than asked.

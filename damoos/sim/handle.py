@@ -16,12 +16,12 @@ from .state import State
 
 
 @structref.register
-class _HandleType(types.StructRef):  # type: ignore[misc]
+class _HandleType(types.StructRef):
     def preprocess_fields(self, fields: Any) -> Any:
         return tuple((name, types.unliteral(kind)) for name, kind in fields)
 
 
-class Handle(structref.StructRefProxy):  # type: ignore[misc]
+class Handle(structref.StructRefProxy):
     """A reference to the arrays of a `State`, with the same field names; made by `handle_of`."""
 
 
@@ -29,6 +29,6 @@ structref.define_proxy(Handle, _HandleType, list(State._fields))
 
 
 @entry
-def handle_of(state):  # type: ignore[no-untyped-def]
+def handle_of(state):
     """The handle of a state's arrays; valid while that state's arrays are."""
     return Handle(*state)

@@ -34,10 +34,11 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles an entry point that Python calls; its machine code, everything inlined, is kept on disk."""
     # numba picks the cache's place when the function is decorated; restored so that other users of numba in this
     # process keep theirs.
-    before = numba.config.CACHE_DIR
+    settings: Any = numba.config
+    before = settings.CACHE_DIR
     if not before:
-        numba.config.CACHE_DIR = _cache_dir()
+        settings.CACHE_DIR = _cache_dir()
     try:
         return njit(nogil=True, error_model="numpy", cache=True)(function)
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before

@@ -13,17 +13,17 @@ from damoos.errors import ConfigError
 class Machine:
     """Costs and rates of one machine; times in µs.
 
-    Workload: `sequential_per_ms`, `random_per_ms` accesses per ms of an undisturbed workload; `batch_us`
-    what choosing a batch's pattern costs; `major_fault_us` what one swap-in stalls it, `minor_fault_us` one first touch; `readahead_pages` pages that one major fault of a sequential
-    access brings in.
+    Workload: `sequential_per_ms`, `random_per_ms` accesses per ms of an undisturbed workload; `batch_us` what choosing
+    a batch's pattern costs; `major_fault_us` what one swap-in stalls it, `minor_fault_us` one first touch;
+    `readahead_pages` pages that one major fault of a sequential access brings in.
     kdamond: `sample_us` CPU per sampling iteration, `region_sample_us` CPU per region and iteration (clearing and
-    checking one page table entry), `pageout_page_us` and `swapin_page_us` CPU per page of the actions, `scan_page_us` CPU per page
-    that page-out walks over, whether it is in memory or not.
+    checking one page table entry), `pageout_page_us` and `swapin_page_us` CPU per page of the actions, `scan_page_us`
+    CPU per page that page-out walks over, whether it is in memory or not.
     Clock: `tick_us` the timer tick; sleeps of `coarse_sleep_us` and more are rounded up to whole ticks plus one;
     `slack_us` what a shorter sleep oversleeps.
     Sharing: with `shared_cpu` kdamond and the workload have one CPU between them; then each sampling iteration costs
     the workload `switch_us` more than kdamond's CPU, and kdamond waits `wait_share` of its own CPU time for the CPU
-    while the workload runs. `rss_base_bytes`: resident memory of the process beside the workload's regions.
+    while the workload runs. `rss_base_bytes`: resident memory of the process that can't be paged out.
     """
 
     name: str

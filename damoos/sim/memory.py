@@ -1,8 +1,8 @@
 """Where the workload's pages are: in memory, in swap, or not yet touched; kept in extents.
 
 An extent is a run of pages of one area with counts of swapped and untouched pages; which of its pages those are is not
-known and need not be, since within an extent pages are exchangeable. So cost follows the number of extents, not the size
-of memory. Cutting an extent splits its counts hypergeometrically, which keeps the law exact.
+known and need not be, since within an extent pages are exchangeable. So cost follows the number of extents, not the
+size of memory. Cutting an extent splits its counts hypergeometrically, which keeps the law exact.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Access checks: which regions are seen accessed in a run of sampling intervals.
 
 DAMON checks one page of each region in each sampling interval, drawn anew at random. Given what the workload does in
-these intervals the checks of a region are independent, so the sum over n intervals is drawn at once: Binomial(n, p) with
-p the mean over the region's pages. `check_each` does it check by check and is kept as the oracle.
+these intervals the checks of a region are independent, so the sum over n intervals is drawn at once: Binomial(n, p)
+with p the mean over the region's pages. `check_each` does it check by check and is kept as the oracle.
 Kernel: mm/damon/vaddr.c damon_va_prepare_access_checks(), damon_va_check_accesses(); 7.3.
 """
 

@@ -206,7 +206,7 @@ def _split_all(st, cur, to, count, pieces):
                 cut = (1 + below(rng, SPLIT, 9)) * first // 10
                 if 0 < cut < first:
                     second = cut
-        # Pieces, with counters just reset: [s, s + second), [s + second, s + first), [s + first, e), the last two if any.
+        # Pieces, with counters just reset: [s, s + second), [s + second, s + first), [s + first, e); none is empty.
         last_i, age_i = last[i], age[i]
         start2[out], end2[out], nr2[out], last2[out], age2[out] = s, s + second, 0, last_i, age_i
         out += 1

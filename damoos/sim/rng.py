@@ -26,7 +26,7 @@ _TO_UNIT = 1.0 / 9007199254740992.0
 
 def seed_streams(seed: int, environment: int = 0) -> NDArray[np.uint64]:
     """Start counters, uint64 [NR_STREAMS], of all streams of one simulated run."""
-    return np.random.SeedSequence([seed, environment]).generate_state(NR_STREAMS, np.uint64)
+    return np.random.SeedSequence([seed, environment]).generate_state(NR_STREAMS, np.uint64).astype(np.uint64)
 
 
 @kernel

@@ -1,7 +1,7 @@
 """DAMOS: which regions a scheme is applied to, and what the actions do to memory.
 
-Restates mm/damon/core.c kdamond_apply_schemes(), damos_valid_target(), damos_apply_scheme() of Linux 7.3 without quotas,
-watermarks and filters, and mm/damon/vaddr.c damon_va_apply_scheme() for the madvise actions.
+Restates mm/damon/core.c kdamond_apply_schemes(), damos_valid_target(), damos_apply_scheme() of Linux 7.3 without
+quotas, watermarks and filters, and mm/damon/vaddr.c damon_va_apply_scheme() for the madvise actions.
 """
 
 from __future__ import annotations

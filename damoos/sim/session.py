@@ -298,7 +298,7 @@ class SimSession:
             base += len(regions)
         flat = np.concatenate([r for _, _, r in self._trace])
         layout = self._layout
-        regions = zip(self._workload.regions, layout.region_area, strict=True)
+        placed = [(r.name, layout.areas[a]) for r, a in zip(self._workload.regions, layout.region_area, strict=True)]
         return Trace(
             t_ms=np.concatenate([t for t, _, _ in self._trace]) / 1e3,
             offset=np.concatenate(offsets),
@@ -306,9 +306,7 @@ class SimSession:
             pages=flat[:, 1],
             nr_accesses=flat[:, 2],
             age=flat[:, 3],
-            areas=tuple(
-                (r.name, layout.areas[a].start, layout.areas[a].end - layout.areas[a].start) for r, a in regions
-            ),
+            areas=tuple((name, area.start, area.end - area.start) for name, area in placed),
             maps=tuple((name, start, end - start) for name, start, end in layout.mapped),
         )
 
