@@ -24,6 +24,8 @@ from .outcome import ObjectiveInfo, Repeat, Run
 
 DEFAULT_WEIGHT = 0.5
 DEFAULT_LIMIT_PERCENT = 10.0
+PENALTY = 10.0
+"""What a learner's reward loses per percent of runtime overhead above the limit: more than memory could ever give."""
 
 
 def overhead_percent(value: float, baseline: float) -> float:
@@ -95,6 +97,10 @@ class Objective:
     def excess_percent(self, repeats: Sequence[Repeat]) -> float:
         """By how much the mean runtime overhead passes the limit, percent; feasible where not above 0."""
         return mean([r.runtime_overhead_percent for r in repeats]) - self.limit_percent
+
+    def reward(self, repeats: Sequence[Repeat]) -> float:
+        """The reward of a learning environment: the mean score, less `PENALTY` times the excess over the limit."""
+        return mean([r.score for r in repeats]) - PENALTY * max(self.excess_percent(repeats), 0.0)
 
     def info(self) -> ObjectiveInfo:
         """The objective as reports show it."""

@@ -1,0 +1,14 @@
+"""Registers the environments with Gymnasium; `import damoos.env` does it."""
+
+from __future__ import annotations
+
+import gymnasium
+
+ENVIRONMENTS = {"damoos/OneShot-v0": "damoos.env.one_shot:OneShotEnv"}
+
+
+def register() -> None:
+    """Makes `gymnasium.make` know the environments; more than once is harmless."""
+    for name, entry_point in ENVIRONMENTS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(name, entry_point=entry_point)
