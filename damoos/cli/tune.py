@@ -135,19 +135,20 @@ def _command_line() -> str:
 
 
 def _announce(request: StudyRequest, folder: Path) -> None:
+    from damoos.backend.registry import open_backend
     from damoos.catalogue import find
     from damoos.report import numbers
     from damoos.workload import masim
 
     program = masim.load(find("workloads", request.workload))
     preset = find("envs", request.env)
-    kind = "simulated" if request.backend.startswith("sim") else "real"
+    place = open_backend(request.backend, timing=request.timing)
     resumed = " (goes on)" if request.study.exists() else ""
     length = numbers.seconds(program.duration_ms / 1000)
     rows = (
         ("workload", f"{program.name}, {numbers.size(program.footprint_bytes)}, {length} a run"),
         ("env", f"{preset.stem}, strategy {request.strategy}, seed {request.seed}"),
-        ("backend", f"{request.backend}, {kind}, timing {request.timing}"),
+        ("backend", f"{place.name}, {place.probe().time_kind}, timing {request.timing}"),
         ("trials", f"{request.trials} of {request.repeats} runs each, then verification with fresh seeds"),
         ("results", f"{folder}/{resumed}"),
     )

@@ -82,6 +82,16 @@ def test_what_is_found_runs(here: Path) -> None:
     assert found["rss_mean_bytes"] < 0.9 * baseline["rss_mean_bytes"]
 
 
+def test_the_printed_commands_make_a_file_for_a_process(here: Path) -> None:
+    out = tune("--trials", "4", "--out", "my out").stdout
+    edit, start = (line.strip() for line in out.splitlines()[-2:])
+    subprocess.run(edit.replace("PID", "4321"), shell=True, check=True, cwd=here)
+    assert start == "sudo damo start --kdamonds mine.json"
+    mine, best = load_kdamonds(here / "mine.json"), load_kdamonds(here / "my out" / "best.json")
+    assert mine.context.targets[0].pid == 4321
+    assert mine.context.schemes == best.context.schemes
+
+
 def test_more_trials_continue_the_same_study(here: Path) -> None:
     tune("--trials", "3", "--out", "out")
     first = result(here / "out").trials
