@@ -97,9 +97,8 @@ def heat_map(
     borders = [
         {
             "type": "line",
-            "xref": "paper",
             "x0": 0,
-            "x1": 1,
+            "x1": end_s,
             "y0": start / factor,
             "y1": start / factor,
             "line": {"color": "rgba(31,41,51,0.35)", "width": 1, "dash": "dot"},
