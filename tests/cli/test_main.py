@@ -109,3 +109,22 @@ def test_an_interrupt_exits_130(monkeypatch: pytest.MonkeyPatch) -> None:
     done = CliRunner().invoke(app, ["run", "zigzag"])
     assert done.exit_code == 130
     assert "interrupted" in done.stderr
+
+
+def test_a_terminal_without_unicode_gets_everything_all_the_same() -> None:
+    done = damoos("envs", "show", "reclaim", PYTHONIOENCODING="ascii")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.isascii() and "min_age" in done.stdout
+
+
+def test_colours_only_where_they_are_wanted() -> None:
+    assert "\x1b[" in damoos("envs", "list", FORCE_COLOR="1", TERM="xterm").stdout
+    assert "\x1b[" not in damoos("envs", "list", TERM="xterm").stdout
+    assert "\x1b[3" not in damoos("workloads", "show", "zigzag", FORCE_COLOR="1", NO_COLOR="1", TERM="xterm").stdout
+
+
+def test_an_error_of_the_operating_system_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = damoos("run", "zigzag", "--record", str(tmp_path / "file" / "x.json.gz"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("damoos: ") and "x.json.gz" in done.stderr and done.stderr.count("\n") == 1
