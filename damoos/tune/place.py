@@ -154,13 +154,21 @@ def _replaced(node: Any, steps: list[str | int], value: Value, place: str) -> An
     if not steps:
         if dataclasses.is_dataclass(node) or isinstance(node, tuple):
             raise ConfigError("not a single value", value=place)
-        try:
-            return type(node)(value) if isinstance(node, Enum) else value
-        except ValueError:
-            allowed = ", ".join(str(word.value) for word in type(node))
-            raise ConfigError("unknown word", field=place, value=value, allowed=allowed) from None
+        if isinstance(node, Enum):
+            return _word(node, value, place)
+        if node is not None and type(node) is not type(value):
+            raise ConfigError("wrong kind of value", field=place, value=value, allowed=f"one like {node!r}")
+        return value
     step, rest = steps[0], steps[1:]
     child = _replaced(_child(node, step, place), rest, value, place)
     if isinstance(step, int):
         return (*node[:step], child, *node[step + 1 :])
     return dataclasses.replace(node, **{step: child})
+
+
+def _word(old: Enum, value: Value, place: str) -> Enum:
+    try:
+        return type(old)(value)
+    except ValueError:
+        allowed = ", ".join(str(word.value) for word in type(old))
+        raise ConfigError("unknown word", field=place, value=value, allowed=allowed) from None

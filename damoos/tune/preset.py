@@ -40,7 +40,7 @@ from damoos.errors import ConfigError, InputError
 
 from .objective import DEFAULT_LIMIT_PERCENT, DEFAULT_WEIGHT, Objective, parse_objective
 from .outcome import EnvInfo
-from .place import Kind, Value, kind_of, order_of, put
+from .place import Kind, Value, get, kind_of, order_of, put
 from .space import Condition, Parameter, Space
 
 _FILE_KEYS = ("title", "description", "base", "parameters", "objective", "extends")
@@ -71,7 +71,9 @@ def load_env(name_or_path: str | Path) -> Env:
     table = read_extended("envs", path)
     check_keys(table, _FILE_KEYS, path)
     try:
-        parameters = tuple(_parameter(path, name, entry) for name, entry in _tables(table, "parameters").items())
+        base = _base(_table(table, "base"))
+        entries = _tables(table, "parameters").items()
+        parameters = tuple(_parameter(path, base.context, name, entry) for name, entry in entries)
         if not parameters:
             raise ConfigError("has no parameters", field="parameters", allowed="one table [parameters.NAME] each")
         return Env(
@@ -80,7 +82,7 @@ def load_env(name_or_path: str | Path) -> Env:
             description=" ".join(_text(table, "description").split()),
             path=str(name_or_path),
             sha256=hashlib.sha256(repr(sorted(table.items())).encode()).hexdigest(),
-            space=Space(parameters, _base(path, _table(table, "base"))),
+            space=_space(parameters, base),
             objective=_objective(path, _table(table, "objective")),
         )
     except InputError as error:
@@ -117,11 +119,12 @@ def _text(table: dict[str, Any], key: str) -> str:
     return value
 
 
-def _parameter(path: Path, name: str, entry: dict[str, Any]) -> Parameter:
+def _parameter(path: Path, base: Context, name: str, entry: dict[str, Any]) -> Parameter:
     where = f"parameters.{name}"
     check_keys(entry, _PARAMETER_KEYS, path, where)
     try:
         place = _text(entry, "place")
+        get(base, place)
         kind: Kind = "choice" if "choices" in entry else kind_of(place)
         needed = ("choices", "default") if kind == "choice" else ("low", "high", "default")
         for key in needed:
@@ -177,7 +180,16 @@ def _quantity(kind: Kind, value: Any, where: str) -> Value:
     return value
 
 
-def _base(path: Path, table: dict[str, Any]) -> Kdamonds:
+def _space(parameters: tuple[Parameter, ...], base: Kdamonds) -> Space:
+    try:
+        return Space(parameters, base)
+    except ConfigError as error:
+        if error.field == "parameters":
+            raise
+        raise error.at(field="parameters") from None
+
+
+def _base(table: dict[str, Any]) -> Kdamonds:
     indices = [int(i) for place in table for i in re.findall(r"^schemes\[(\d+)\]", place)]
     scheme = Scheme(access_pattern=ANYTHING)
     context: Context = Kdamonds.of(schemes=[scheme] * (max(indices, default=-1) + 1)).context

@@ -73,10 +73,9 @@ class Parameter:
         assert isinstance(self.default, int | float)
         if not self.low <= self.default <= self.high:
             raise ConfigError("out of range", field=self.name, value=self.text(self.default), allowed=self.range_text)
-        for bound in (self.low, self.high, self.default):
-            if self.snap(bound) != bound:
-                nearest = self.text(self.snap(bound))
-                raise ConfigError("too fine", field=self.name, value=self.text(bound), allowed=f"{nearest}, for one")
+        if self.snap(self.default) != self.default:
+            nearest = self.text(self.snap(self.default))
+            raise ConfigError("too fine", field=self.name, value=self.text(self.default), allowed=f"{nearest}, for one")
 
     def snap(self, value: float) -> float | int:
         """The nearest value of the grid, inside the range."""
