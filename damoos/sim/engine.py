@@ -51,6 +51,8 @@ from .state import (
 )
 
 _NO_DAMON_STEP_US = 5_000.0
+_STRETCH_US = 250_000.0
+"""Longest stretch that passes at once. It does not depend on when the caller wants to look: pausing changes nothing."""
 _ROOM = 400
 """Samples that one stretch may write; `buffers_full` keeps room for more."""
 
@@ -137,10 +139,9 @@ def _next_event(st):
 
 
 @kernel
-def _kdamond(st, until_us):
+def _kdamond(st):
     wall, _, _ = iteration(st)
-    left = min(until_us - st.f[NOW], _ROOM * st.f[SAMPLE_EVERY])
-    most = max(1, int(math.ceil(left / wall)))
+    most = max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall))
     _sample(st, min(_next_event(st) - st.n[PASSED], most))
     if st.n[DONE] == 1:
         return
@@ -165,8 +166,8 @@ def _kdamond(st, until_us):
 
 
 @kernel
-def _workload_alone(st, until_us):
-    left = min(until_us - st.f[NOW], _ROOM * st.f[SAMPLE_EVERY])
+def _workload_alone(st):
+    left = min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
     n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
     if n > 0:
         advance_steadily(st, n, _NO_DAMON_STEP_US)
@@ -199,7 +200,7 @@ def step(st, what, until_us):
             if buffers_full(st):
                 return True
             if st.n[DAMON_ON] == 1:
-                _kdamond(st, until_us)
+                _kdamond(st)
             else:
-                _workload_alone(st, until_us)
+                _workload_alone(st)
     return buffers_full(st)

@@ -17,6 +17,7 @@ LOW_PAGES = 419
 STACK_PAGES = 33
 COLD_PAGES = 91
 """Resident pages of the program that it does not need while it runs: they can be paged out."""
+_PROGRAM_START = 0x400000
 _TOP_TO_LOW = 34_359_704_064  # pages between the start of the program and the end of the workload's regions
 _VDSO_GAP, _VDSO_PAGES = 503, 8
 _STACK_GAP = 33_246
@@ -49,6 +50,11 @@ class Layout:
     mapped: tuple[tuple[str, int, int], ...]
     special: tuple[tuple[int, int], ...]
     workload_pages: int
+
+    @property
+    def base_address(self) -> int:
+        """Address of page 0 in bytes: the program starts where a static x86-64 program does."""
+        return _PROGRAM_START - self.mapped[0][1] * PAGE
 
 
 def lay_out(workload: MasimWorkload) -> Layout:

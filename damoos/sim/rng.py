@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from .jit import kernel
 
-MONITOR, SPLIT, WORKLOAD = 0, 1, 2
+# As numpy integers: plain ones are literals to numba, which would compile every function once per stream.
+MONITOR, SPLIT, WORKLOAD = np.int64(0), np.int64(1), np.int64(2)
 """Streams: sampling of regions, split points, and what the workload does."""
 NR_STREAMS = 3
 
@@ -48,20 +49,6 @@ def uniform(rng, stream):
 def below(rng, stream, n):
     """An integer uniform in 0..n-1, n up to 2^53."""
     return np.int64(uniform(rng, stream) * n)
-
-
-@kernel
-def _binomial_small(rng, stream, n, p):
-    # Inversion by the recurrence of the probabilities; p <= 0.5 and n p < 10, so the first term can't underflow.
-    odds = p / (1.0 - p)
-    term = math.exp(n * math.log1p(-p))
-    u = uniform(rng, stream)
-    k = 0
-    while u >= term and k < n:
-        u -= term
-        k += 1
-        term *= odds * (n - k + 1) / k
-    return k
 
 
 @kernel
@@ -132,7 +119,18 @@ def binomial(rng, stream, n, p):
     if p >= 1.0:
         return n
     q = p if p <= 0.5 else 1.0 - p
-    k = _binomial_small(rng, stream, n, q) if n * q < 10.0 else _binomial_btrs(rng, stream, n, q)
+    if n * q >= 10.0:
+        k = _binomial_btrs(rng, stream, n, q)
+    else:
+        # Inversion by the recurrence of the probabilities; the first term can't underflow here.
+        odds = q / (1.0 - q)
+        term = math.exp(n * math.log1p(-q))
+        u = uniform(rng, stream)
+        k = 0
+        while u >= term and k < n:
+            u -= term
+            k += 1
+            term *= odds * (n - k + 1) / k
     return k if p <= 0.5 else n - k
 
 

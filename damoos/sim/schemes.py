@@ -6,6 +6,8 @@ quotas, watermarks and filters, and mm/damon/vaddr.c damon_va_apply_scheme() for
 
 from __future__ import annotations
 
+import numpy as np
+
 from .access import advance_closely, advance_steadily, is_running, steady_intervals
 from .jit import kernel
 from .memory import evict, prefetch
@@ -45,6 +47,8 @@ from .state import (
 )
 
 _PAGE = 4096
+# As a numpy integer, so that functions are not compiled again for the literal 1.
+_ONE = np.int64(1)
 _SLICE_US, _STEADY_SLICE_US = 5_000.0, 100_000.0
 _PIECE = 128
 """Pages paged out at once: a quarter of what a page table maps, fine enough for the workload beside it."""
@@ -179,8 +183,8 @@ def work(st, cpu_us):
             return
         share = 0.5 if shared else 1.0
         wall = min(left / share, _STEADY_SLICE_US)
-        if steady_intervals(st, 1, wall, share) == 1:
-            advance_steadily(st, 1, wall)
+        if steady_intervals(st, _ONE, wall, share) == 1:
+            advance_steadily(st, _ONE, wall)
         else:
             wall = advance_closely(st, min(wall, _SLICE_US), share)
         if st.n[DONE] == 1:

@@ -49,9 +49,6 @@ from .state import (
 )
 from .support import check_supported, versions
 
-BASE_ADDRESS = 0x7FFF_0000_0000
-"""Address that page 0, the lowest page of the workload's regions, has in snapshots."""
-
 
 class SimSession:
     """A workload running on the simulator. See `damoos.backend.base.Session`."""
@@ -136,8 +133,8 @@ class SimSession:
         return kdamonds
 
     def advance(self, seconds: float) -> Samples:
-        """Lets the workload run on for `seconds` s of simulated time, to the next end of a sampling interval or of the
-        workload; returns the samples taken meanwhile."""
+        """Lets the workload run on for `seconds` s of simulated time, or a little more (to the end of a stretch of at
+        most a quarter of a second or one sampling interval); returns the samples taken meanwhile."""
         self._must_be_open()
         before = sum(len(x) for x in self._samples) + int(self._state.n[NR_SAMPLES])
         self._run(float(self._state.f[NOW]) + seconds * 1e6)
@@ -148,8 +145,9 @@ class SimSession:
         state, context = self._state, self._context()
         cur, count = int(state.n[CUR]), int(state.n[NR_REGIONS])
         counters = state.last_nr_accesses if state.n[NR_AGGREGATIONS] > 0 else state.nr_accesses
-        start = state.start[cur, :count] * PAGE + BASE_ADDRESS
-        end = state.end[cur, :count] * PAGE + BASE_ADDRESS
+        base = self._layout.base_address
+        start = state.start[cur, :count] * PAGE + base
+        end = state.end[cur, :count] * PAGE + base
         return Snapshot(
             t_s=self.now_s,
             start=start,

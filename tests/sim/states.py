@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from damoos.sim import regions as compiled
 from damoos.sim.handle import Handle, handle_of
+from damoos.sim.jit import callable_kernel
 from damoos.sim.machine import load_machine
-from damoos.sim.regions import count_pages
 from damoos.sim.state import (
     AGGR_US,
     CUR,
@@ -23,6 +24,8 @@ from damoos.sim.state import (
 )
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
+
+count_pages = callable_kernel(compiled.count_pages)
 
 RegionRow = tuple[int, int, int, int, int]
 

@@ -7,10 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from damoos.sim.memory import coalesce, cut_extent, evict, fault_at_random, first_extent, prefetch
+from damoos.sim import memory
+from damoos.sim.jit import callable_kernel
 from damoos.sim.state import MAJOR_FAULTS, NR_EXTENTS, SWAP_IN, SWAP_OUT, SWAPPED, UNTOUCHED
 
 from .states import state_of
+
+coalesce, cut_extent, evict, fault_at_random, first_extent, prefetch = (
+    callable_kernel(k)
+    for k in (
+        memory.coalesce,
+        memory.cut_extent,
+        memory.evict,
+        memory.fault_at_random,
+        memory.first_extent,
+        memory.prefetch,
+    )
+)
 
 PAGES = 4096  # of the only workload region of the test states, which starts at page 0
 

@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from damoos.sim.regions import (
-    apply_min_nr_regions,
-    merge_pass,
-    merge_regions,
-    moving_sum,
-    next_threshold,
-    reset_aggregated,
-    set_regions,
-    split_regions,
-)
+from damoos.sim import regions
+from damoos.sim.jit import callable_kernel
 from damoos.sim.state import LAST_NR_REGIONS, NR_REGIONS, SIZE_LIMIT
 
 from .states import rows_of, state_of
+
+apply_min_nr_regions = callable_kernel(regions.apply_min_nr_regions)
+merge_pass = callable_kernel(regions.merge_pass)
+merge_regions = callable_kernel(regions.merge_regions)
+moving_sum = callable_kernel(regions.moving_sum)
+next_threshold = callable_kernel(regions.next_threshold)
+reset_aggregated = callable_kernel(regions.reset_aggregated)
+set_regions = callable_kernel(regions.set_regions)
+split_regions = callable_kernel(regions.split_regions)
 
 
 def bounds(state) -> list[tuple[int, int]]:
@@ -121,11 +122,11 @@ def test_above_half_of_the_maximum_only_some_regions_are_cut_in_turns() -> None:
     assert first == set(range(0, 760, 2))
 
 
-@pytest.mark.parametrize(("regions", "step"), [(501, 2), (600, 2), (750, 4), (900, 10), (999, 1000)])
-def test_step_of_partial_splitting(regions: int, step: int) -> None:
-    state, handle = state_of([(i * 100, i * 100 + 100) for i in range(regions)], max_nr_regions=1000)
+@pytest.mark.parametrize(("count", "step"), [(501, 2), (600, 2), (750, 4), (900, 10), (999, 1000)])
+def test_step_of_partial_splitting(count: int, step: int) -> None:
+    state, handle = state_of([(i * 100, i * 100 + 100) for i in range(count)], max_nr_regions=1000)
     split_regions(handle)
-    assert len(rows_of(state)) == regions + -(-regions // step)
+    assert len(rows_of(state)) == count + -(-count // step)
 
 
 def test_no_split_at_the_maximum() -> None:
@@ -164,7 +165,7 @@ EIGHT = [(10, 20), (20, 30), (50, 55), (55, 57), (57, 59), (70, 80), (80, 90), (
 
 
 @pytest.mark.parametrize(
-    ("regions", "ranges", "expected"),
+    ("before", "ranges", "expected"),
     [
         (EIGHT, [(5, 27), (45, 55), (73, 104)],
          [(5, 20), (20, 27), (45, 55), (73, 80), (80, 90), (90, 104)]),
@@ -181,8 +182,8 @@ EIGHT = [(10, 20), (20, 30), (50, 55), (55, 57), (57, 59), (70, 80), (80, 90), (
         ([(0, 4), (42, 52)], [(0, 15), (25, 40), (44, 50)], [(0, 15), (25, 40), (44, 50)]),
     ],
 )  # fmt: skip
-def test_fitting_regions_to_ranges(regions, ranges, expected) -> None:
-    state, handle = state_of(regions)
+def test_fitting_regions_to_ranges(before, ranges, expected) -> None:
+    state, handle = state_of(before)
     set_regions(handle, np.array([r[0] for r in ranges]), np.array([r[1] for r in ranges]))
     assert bounds(state) == expected
 

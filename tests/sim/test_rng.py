@@ -4,27 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numba import njit
 from scipy import stats
 
-from damoos.sim.jit import kernel
-from damoos.sim.rng import MONITOR, SPLIT, below, binomial, hypergeometric, seed_streams, uniform
+from damoos.sim import rng as compiled
+from damoos.sim.jit import callable_kernel
+from damoos.sim.rng import MONITOR, SPLIT, seed_streams
 
 DRAWS = 20_000
+below, binomial, hypergeometric, uniform = (
+    callable_kernel(k) for k in (compiled.below, compiled.binomial, compiled.hypergeometric, compiled.uniform)
+)
 
 
-@kernel
+@njit
 def _binomials(rng, n, p, out):
     for i in range(out.size):
         out[i] = binomial(rng, 0, n, p)
 
 
-@kernel
+@njit
 def _hypergeometrics(rng, marked, total, drawn, out):
     for i in range(out.size):
         out[i] = hypergeometric(rng, 0, marked, total, drawn)
 
 
-@kernel
+@njit
 def _uniforms(rng, stream, out):
     for i in range(out.size):
         out[i] = uniform(rng, stream)

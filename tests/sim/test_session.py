@@ -11,7 +11,6 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.quotas import Quotas, Watermarks
 from damoos.damon.schemes import ANYTHING, U32_MAX, U64_MAX, AccessPattern, Action, Range, Scheme
 from damoos.errors import BackendError, InputError, KdamondsError
-from damoos.sim.session import BASE_ADDRESS
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
 
@@ -58,7 +57,7 @@ def test_a_run_in_steps_is_the_same_run() -> None:
         while not session.done:
             taken += len(session.advance(0.7).t_s)
         stepped = session.finish()
-    assert abs(stepped.runtime_s / whole.runtime_s - 1) < 0.02
+    assert same(stepped, whole)
     assert abs(taken - len(stepped.samples.t_s)) <= 2
 
 
@@ -136,7 +135,7 @@ def test_snapshot_lies_in_the_three_ranges_and_finds_the_hot_region() -> None:
     size = snap.end - snap.start
     hot = snap.nr_accesses >= 10
     assert size[hot].sum() == pytest.approx(64 * MIB, rel=0.1)
-    assert snap.start[hot & (size > MIB)].min() >= BASE_ADDRESS + 31 * MIB
+    assert snap.start[0] == 0x400000
 
 
 def test_committing_other_intervals_converts_ages() -> None:
