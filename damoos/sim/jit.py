@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import njit
+
+_njit: Any = numba.njit  # its annotations leave out options that it has
 
 
 def _cache_dir() -> str:
@@ -30,16 +31,16 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
     Without the wrappers that Python and C would call, which take a seventh of the time to compile.
     """
-    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return _njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def callable_kernel(compiled: Callable[..., Any]) -> Callable[..., Any]:
     """A kernel that Python can call too."""
 
-    def call(*arguments):  # type: ignore[no-untyped-def]
+    def call(*arguments: Any) -> Any:
         return compiled(*arguments)
 
-    return njit(call)
+    return _njit(call)
 
 
 def entry(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -51,6 +52,6 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     if not before:
         settings.CACHE_DIR = _cache_dir()
     try:
-        return njit(nogil=True, error_model="numpy", cache=True)(function)
+        return _njit(nogil=True, error_model="numpy", cache=True)(function)
     finally:
         settings.CACHE_DIR = before
