@@ -22,8 +22,11 @@ LOG_SIZE_MAX = 48.0
 
 FEATURES: tuple[tuple[str, str], ...] = (
     *((f"idle_{low:g}_s", f"share of bytes idle for {low:g} s and more, below the next") for low in IDLE_S),
-    ("rate_0", "share of bytes without an access in the last aggregation"),
-    *((f"rate_{100 * low:g}", f"share of bytes accessed in more than {100 * low:g} % of samples") for low in RATES),
+    ("no_access", "share of bytes without an access in the last aggregation"),
+    *(
+        (f"above_{100 * low:g}_percent", f"share of bytes accessed in more than {100 * low:g} % of samples")
+        for low in RATES
+    ),
     ("rss", "RSS mean, share of the monitored bytes"),
     ("rss_log2", f"RSS mean, log2 of bytes, divided by {LOG_SIZE_MAX:g}"),
     ("change_mean", "share of bytes whose access rate changes by more than half between snapshots, mean"),
