@@ -300,3 +300,46 @@ def test_unknown_names_are_refused_before_anything_is_written(
 def test_numbers_out_of_range_are_refused(request_of: RequestOf, changes: dict[str, int]) -> None:
     with pytest.raises(InputError, match=next(iter(changes))):
         request_of(**changes)
+
+
+CHOICES = """\
+title = "T"
+description = "D"
+
+[base]
+"schemes[0].action" = "pageout"
+
+[parameters.action]
+title = "what"
+place = "schemes[0].action"
+choices = ["pageout", "cold"]
+default = "pageout"
+
+[parameters.min_age]
+title = "idle"
+place = "schemes[0].access_pattern.age.min"
+low = "100 ms"
+high = "1 m"
+default = "5 s"
+scale = "log"
+when = { action = ["pageout"] }
+"""
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_inactive_parameters_are_neither_proposed_nor_set(request_of: RequestOf, tmp_path: Path, strategy: str) -> None:
+    env = tmp_path / "choices.toml"
+    env.write_text(CHOICES)
+    request = request_of(env=str(env), strategy=strategy, trials=25)
+    outcome = run_study(request)
+    assert {t.params["action"] for t in outcome.trials} == {"pageout", "cold"}
+    for trial in outcome.trials:
+        active = trial.params["action"] == "pageout"
+        assert ("min_age" in trial.params) == active == ("min_age" in trial.params_text)
+        age = from_damo(trial.kdamonds).context.schemes[0].access_pattern.age.min
+        assert (age > 0) == active
+    again = dataclasses.replace(request, study=tmp_path / "again")
+    for count in (9, 20):
+        with pytest.raises(Stop):
+            run_study(again, stop_after(count))
+    assert timeless(run_study(again)) == timeless(outcome)
