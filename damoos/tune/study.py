@@ -64,6 +64,7 @@ class _Meter:
 
     def report(self, more: int) -> None:
         self.done += more
+        self.total = max(self.total, self.done)
         self.tell(Progress(self.phase, self.done, self.total, self.best_score, self.workload_time_s))
 
     def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
@@ -115,7 +116,7 @@ def run_study(request: StudyRequest, on_progress: OnProgress = lambda progress: 
         trials = _search(setting, meter, baseline)
         meter.enter("verify", 0, nr_runs(trials))
         verdict = verify(meter.remembered, objective, trials, _documented(setting.env), request.seed)
-        # It took fewer runs than it might have if the default won.
+        # How many runs it takes is known only now.
         meter.enter("verify", meter.done, meter.done)
         return _outcome(setting, meter, baseline, trials, verdict)
 

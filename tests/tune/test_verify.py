@@ -15,7 +15,7 @@ from damoos.tune.outcome import Run, Trial
 from damoos.tune.request import StudyRequest
 from damoos.tune.seeds import Stream, run_seeds
 from damoos.tune.study import run_study
-from damoos.tune.verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, finalists, verify
+from damoos.tune.verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, ranking, verify
 
 DOCUMENTED_KDAMONDS = Kdamonds.of(schemes=[DOCUMENTED_PAGEOUT])
 BASE = Run(0, 100.0, 100e6, 100_000_000, 0, 0, 0, 0.0)
@@ -96,6 +96,24 @@ def test_one_that_looked_feasible_gives_way() -> None:
     assert verdict.best == 1 and verdict.recommended == FOUND
 
 
+def test_the_winner_keeps_the_limit_with_confidence_even_if_many_better_ones_might_not() -> None:
+    # Twelve that are just over the limit but looked feasible, and a slower saver that is safe.
+    risky = {scheme(i): (10.3, -60.0 - i) for i in range(2, 14)}
+    trials = [trial(i, kdamonds, 25.0 + i) for i, kdamonds in enumerate(risky, 1)]
+    verdict, machine = judged(risky | {scheme(1): (8.0, -40.0)}, [*trials, trial(20, scheme(1), 16.0)], noise=0.6)
+    assert verdict.best == 20 and verdict.recommended == FOUND
+    assert len([kdamonds for kdamonds, _ in machine.seen if kdamonds in risky]) == 12
+
+
+def test_without_a_safe_one_the_final_ends_and_says_so() -> None:
+    risky = {scheme(i): (10.2 + i, -60.0) for i in range(1, 40)}
+    trials = [trial(i, kdamonds, 25.0) for i, kdamonds in enumerate(risky, 1)]
+    verdict, machine = judged(risky, trials, noise=0.01)
+    assert verdict.best == 1 and verdict.recommended == DOCUMENTED and verdict.verification is not None
+    assert "11.2 % slower, over the limit of 10 %" in verdict.verification.verdict
+    assert len({kdamonds for kdamonds, _ in machine.seen if kdamonds in risky}) == 20
+
+
 @pytest.mark.parametrize(
     ("effect", "word"),
     [((0.0, 0.0), "scores"), ((3.0, 0.0), "scores"), ((0.0, -0.6), "not worth it"), ((30.0, -90.0), "over the limit")],
@@ -157,7 +175,7 @@ def test_seeds_are_fresh_and_paired() -> None:
 
 def test_equal_configurations_take_one_place() -> None:
     trials = [trial(0, scheme(1), 5.0), trial(1, scheme(1), 5.0), trial(2, scheme(2), 4.0), trial(3, scheme(3), None)]
-    assert [t.number for t in finalists(trials)] == [0, 2]
+    assert [t.number for t in ranking(trials)] == [0, 2]
 
 
 def test_intervals_are_the_paired_t_tests(request_of: Callable[..., StudyRequest]) -> None:
