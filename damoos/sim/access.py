@@ -156,20 +156,23 @@ def _any_absent(st, ph):
 
 
 @kernel
-def _faults_rule(st, accesses, cpu_us):
-    # Whether faults make the window uneven: they take much of it, and the absent pages of an area run out in it or a
-    # sweep has stretches with and without them. A steady trickle of random faults slows the window evenly.
+def _even_share(st, accesses, made, cpu_us):
+    # How much of a window is even in spite of faults, 1: all of it. They make it uneven when they take much of it and
+    # the absent pages of an area become clearly fewer in it, or a sweep has stretches with and without them; a trickle
+    # of random faults slows it evenly. `accesses` would fit without faults, `made` do.
     if _fault_time(st, accesses) <= _FAULT_SHARE * cpu_us:
-        return False
+        return 1.0
+    share = 1.0
     ph = st.n[PHASE]
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
         a = st.pattern_area[q]
         waiting = st.area_swapped[a] * st.c[C_FAULT] + st.area_untouched[a] * st.c[C_MINOR]
         if waiting > 0.3 * _FAULT_SHARE * cpu_us:
+            if st.pattern_random[q] == 0:
+                return 0.0
             pages = st.area_end[a] - st.area_start[a]
-            if st.pattern_random[q] == 0 or st.f[STEADY_ACCESSES] * st.pattern_weight[q] > _TRICKLE * pages:
-                return True
-    return False
+            share = min(share, _TRICKLE * pages / (made * st.pattern_weight[q]))
+    return share
 
 
 @kernel
@@ -214,16 +217,25 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
     n = wanted if left >= (wanted + 0.001) * interval_us else int(left / interval_us - 0.001)
     if n <= 0:
         return 0
-    if _any_absent(st, ph):
-        n = max(1, min(n, int(_ABSENT_WINDOW_US / interval_us)))
-    window = n * interval_us
-    accesses = window * rate
-    st.f[STEADY_ACCESSES] = accesses
-    if _any_absent(st, ph) and st.c[C_LIMIT] == 0.0:
-        # In steps of a 256th, so that tables of hit counts stay valid while faults change little.
+    if not _any_absent(st, ph) or st.c[C_LIMIT] > 0.0:
+        st.f[STEADY_ACCESSES] = n * interval_us * rate
+        if _any_absent(st, ph) and _fault_time(st, n * interval_us * rate) > _FAULT_SHARE * n * interval_us * cpu_share:
+            return 0
+        return n
+    n = max(1, min(n, int(_ABSENT_WINDOW_US / interval_us)))
+    for _ in range(3):
+        window = n * interval_us
+        accesses = window * rate
         made = _slowed_by_faults(st, accesses, window * cpu_share)
-        st.f[STEADY_ACCESSES] = accesses * math.ceil(made / accesses * 256.0) / 256.0
-    return 0 if _faults_rule(st, accesses, window * cpu_share) else n
+        share = _even_share(st, accesses, made, window * cpu_share)
+        if share >= 1.0:
+            # In steps of a 256th, so that tables of hit counts stay valid while faults change little.
+            st.f[STEADY_ACCESSES] = accesses * math.ceil(made / accesses * 256.0) / 256.0
+            return n
+        n = int(n * share)
+        if n == 0:
+            break
+    return 0
 
 
 @kernel

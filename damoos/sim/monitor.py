@@ -136,6 +136,8 @@ def check_accesses(st, n):
                         k = int(x)
                         if x - k >= share[a, k]:
                             k = other[a, k]
+                    elif m == 1:
+                        k = 1 if uniform(rng, MONITOR) < p else 0
                     else:
                         k = _draw_inside(st, a)
             else:

@@ -22,6 +22,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+_INVERSE = np.concatenate([[0.0], 1.0 / np.arange(1, 64)])
 _TO_UNIT = 1.0 / 9007199254740992.0
 
 
@@ -112,6 +113,17 @@ def _binomial_btrs(rng, stream, n, p):
 
 
 @kernel
+def _power(x, n):
+    result = 1.0
+    while n > 0:
+        if n & 1:
+            result *= x
+        x *= x
+        n >>= 1
+    return result
+
+
+@kernel
 def binomial(rng, stream, n, p):
     """How many of `n` independent trials of probability `p` succeed."""
     if n <= 0 or p <= 0.0:
@@ -124,13 +136,13 @@ def binomial(rng, stream, n, p):
     else:
         # Inversion by the recurrence of the probabilities; the first term can't underflow here.
         odds = q / (1.0 - q)
-        term = math.exp(n * math.log1p(-q))
+        term = _power(1.0 - q, n) if n < 256 else math.exp(n * math.log1p(-q))
         u = uniform(rng, stream)
         k = 0
         while u >= term and k < n:
             u -= term
             k += 1
-            term *= odds * (n - k + 1) / k
+            term *= odds * (n - k + 1) * (_INVERSE[k] if k < 64 else 1.0 / k)
     return k if p <= 0.5 else n - k
 
 

@@ -51,7 +51,7 @@ _PAGE = 4096
 _ONE = np.int64(1)
 _SLICE_US, _STEADY_SLICE_US = 5_000.0, 100_000.0
 _PIECE = 128
-"""Pages paged out at once: a quarter of what a page table maps, fine enough for the workload beside it."""
+"""Least pages paged out at once: a quarter of what a page table maps; more if they take less than a few ms."""
 
 
 @kernel
@@ -155,7 +155,7 @@ def _apply(st, k, start, end):
 @kernel
 def _page_out(st, start, end):
     # Piece by piece as madvise does, so that the workload can fault back meanwhile.
-    piece = max(_PIECE, (end - start) // 16)
+    piece = max(_PIECE, int(_SLICE_US / max(st.c[C_PAGEOUT], 0.1)), (end - start) // 16)
     at = start
     while at < end and st.n[DONE] == 0:
         after = min(end, at + piece)
