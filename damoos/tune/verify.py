@@ -36,16 +36,18 @@ NO_SCHEME, DOCUMENTED, FOUND = "no scheme", "documented", "found"
 
 @dataclass(frozen=True)
 class Verdict:
-    """What verification comes to. `best`: the winner's trial; `recommended`: label of what to deploy."""
+    """What verification comes to. `best`: the winner's trial, None if no trial kept the limit; `recommended`: label of
+    what to deploy."""
 
     best: int | None
     recommended: str
-    verification: Verification | None
+    verification: Verification
 
 
 def nr_runs(trials: Sequence[Trial]) -> int:
     """How many runs `verify` takes unless the final goes into further rounds or the default wins."""
-    return (1 + min(len(ranking(trials)), FINALISTS)) * FINAL_SEEDS + 3 * VERIFY_SEEDS
+    finalists = min(len(ranking(trials)), FINALISTS)
+    return (1 + finalists) * FINAL_SEEDS + 3 * VERIFY_SEEDS if finalists else 2 * VERIFY_SEEDS
 
 
 def ranking(trials: Sequence[Trial]) -> list[Trial]:
@@ -60,22 +62,20 @@ def verify(
 ) -> Verdict:
     """Names the winner and compares it with no scheme and the documented example. Raises BackendError."""
     ranked = ranking(trials)
-    if not ranked:
-        return Verdict(None, NO_SCHEME, None)
-    final_seeds = run_seeds(study_seed, Stream.FINAL, FINAL_SEEDS)
-    winner, means = _final(measure, objective, ranked, final_seeds)
+    final_seeds = run_seeds(study_seed, Stream.FINAL, FINAL_SEEDS if ranked else 0)
+    winner, means = _final(measure, objective, ranked, final_seeds) if ranked else (None, {})
 
     seeds = run_seeds(study_seed, Stream.VERIFY, VERIFY_SEEDS)
     base = measure(None, seeds)
     example = to_damo(documented)
     number = next((t.number for t in trials if t.kdamonds == example), None)
     schemes = [_verified(measure, objective, DOCUMENTED, number, example, base)]
-    if winner.kdamonds != example:
+    if winner is not None and winner.kdamonds != example:
         schemes.append(_verified(measure, objective, FOUND, winner.number, winner.kdamonds, base))
     comparisons = _comparisons(schemes)
     recommended, words = _verdict(schemes, comparisons, objective)
     return Verdict(
-        best=winner.number,
+        best=None if winner is None else winner.number,
         recommended=recommended,
         verification=Verification(
             finalist_seeds=final_seeds,
@@ -155,7 +155,7 @@ def _verdict(
     found, best = schemes[-1], good.get(FOUND) or good[DOCUMENTED]
     gain = f"{_effect(best)} (score {_with_interval(best.score)})"
     if len(schemes) == 1:
-        return DOCUMENTED, f"The documented example is the best that was found: {gain}."
+        return DOCUMENTED, f"Nothing better than the documented example was found: {gain}."
     against = comparisons[-1].difference
     if best.label == DOCUMENTED:
         return (

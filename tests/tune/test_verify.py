@@ -77,7 +77,7 @@ def judged(
 
 def test_a_better_scheme_is_recommended() -> None:
     verdict, _ = judged({scheme(1): (2.0, -40.0)}, [trial(0, DOCUMENTED_KDAMONDS, 4.5), trial(1, scheme(1), 19.0)])
-    assert verdict.best == 1 and verdict.recommended == FOUND and verdict.verification is not None
+    assert verdict.best == 1 and verdict.recommended == FOUND
     found = verdict.verification.schemes[1]
     assert found.score.mean == pytest.approx(19, abs=0.3) and found.score.low < 19 < found.score.high
     assert verdict.verification.comparisons[-1].difference.mean == pytest.approx(14.5, abs=0.3)
@@ -109,7 +109,7 @@ def test_without_a_safe_one_the_final_ends_and_says_so() -> None:
     risky = {scheme(i): (10.2 + i, -60.0) for i in range(1, 40)}
     trials = [trial(i, kdamonds, 25.0) for i, kdamonds in enumerate(risky, 1)]
     verdict, machine = judged(risky, trials, noise=0.01)
-    assert verdict.best == 1 and verdict.recommended == DOCUMENTED and verdict.verification is not None
+    assert verdict.best == 1 and verdict.recommended == DOCUMENTED
     assert "11.2 % slower, over the limit of 10 %" in verdict.verification.verdict
     assert len({kdamonds for kdamonds, _ in machine.seen if kdamonds in risky}) == 20
 
@@ -121,7 +121,7 @@ def test_without_a_safe_one_the_final_ends_and_says_so() -> None:
 def test_nothing_helps_is_said(effect: tuple[float, float], word: str) -> None:
     machine = Machine({DOCUMENTED_KDAMONDS: (2.0, 0.0), scheme(1): effect})
     verdict = verify(machine, Objective(), [trial(3, scheme(1), 5.0)], DOCUMENTED_KDAMONDS, 1)
-    assert verdict.recommended == NO_SCHEME and verdict.best == 3 and verdict.verification is not None
+    assert verdict.recommended == NO_SCHEME and verdict.best == 3
     assert not verdict.verification.helps
     text = verdict.verification.verdict
     assert text.startswith("Nothing helps") and word in text and text.endswith("Run without a scheme.")
@@ -140,8 +140,8 @@ def test_noise_alone_is_no_gain() -> None:
 def test_when_the_documented_example_wins_it_is_recommended() -> None:
     trials = [trial(0, DOCUMENTED_KDAMONDS, 4.5), trial(1, scheme(1), 1.0)]
     verdict, _ = judged({scheme(1): (1.0, -3.0)}, trials)
-    assert verdict.best == 0 and verdict.recommended == DOCUMENTED and verdict.verification is not None
-    assert len(verdict.verification.schemes) == 1 and "best that was found" in verdict.verification.verdict
+    assert verdict.best == 0 and verdict.recommended == DOCUMENTED
+    assert len(verdict.verification.schemes) == 1 and "Nothing better" in verdict.verification.verdict
 
 
 def test_a_winner_that_is_worse_than_the_documented_example_is_not_recommended() -> None:
@@ -151,13 +151,16 @@ def test_a_winner_that_is_worse_than_the_documented_example_is_not_recommended()
 
 def test_a_difference_within_the_noise_is_called_uncertain() -> None:
     verdict, _ = judged({scheme(1): (0.9, -10.3)}, [trial(1, scheme(1), 9.0)], noise=4.0)
-    assert verdict.verification is not None and not verdict.verification.comparisons[-1].better
+    assert not verdict.verification.comparisons[-1].better
 
 
 def test_without_a_feasible_trial_there_is_no_winner() -> None:
-    trials = [trial(0, scheme(1), 30.0, feasible=False), trial(1, scheme(2), None)]
-    verdict, machine = judged({}, trials)
-    assert verdict == Verdict(None, NO_SCHEME, None) and machine.seen == []
+    trials = [trial(0, DOCUMENTED_KDAMONDS, 30.0, feasible=False), trial(1, scheme(2), None)]
+    machine = Machine({DOCUMENTED_KDAMONDS: (30.0, -80.0)})
+    verdict = verify(machine, Objective(), trials, DOCUMENTED_KDAMONDS, 1)
+    assert verdict.best is None and verdict.recommended == NO_SCHEME and verdict.verification.finalists == {}
+    assert "30.0 % slower, over the limit of 10 %" in verdict.verification.verdict
+    assert len(machine.seen) == 2
 
 
 def test_seeds_are_fresh_and_paired() -> None:
