@@ -44,10 +44,7 @@ _SCALES: tuple[tuple[str, Kind, Fraction], ...] = (
 
 
 def kind_of(place: str) -> Kind:
-    """The quantity that `place` holds; "count" for bare numbers, "choice" for words and flags.
-
-    Raises ConfigError if kdamonds have no such field (indices are not checked, that needs the kdamonds).
-    """
+    """The quantity that a number at `place` is, by the path alone; "count" is a number without a unit."""
     if place == SAMPLES_PER_AGGREGATION:
         return "count"
     if re.search(r"\bage\.(min|max)$", place):

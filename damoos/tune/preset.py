@@ -34,6 +34,7 @@ from typing import Any
 
 from damoos import units
 from damoos.catalogue import check_keys, find, line_of, read_extended
+from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.damon.schemes import ANYTHING, Scheme
 from damoos.errors import ConfigError, InputError
@@ -147,7 +148,7 @@ def _parameter(path: Path, base: Context, name: str, entry: dict[str, Any]) -> P
             high=0 if kind == "choice" else float(_quantity(kind, entry["high"], "high")),
             scale=scale,
             choices=tuple(entry.get("choices", ())),
-            since=str(entry.get("since", "")),
+            since=_since(entry.get("since", "")),
             when=_condition(entry.get("when")),
         )
     except InputError as error:
@@ -155,6 +156,17 @@ def _parameter(path: Path, base: Context, name: str, entry: dict[str, Any]) -> P
         raise type(error)(
             error.problem, field=f"{where}.{error.field}" if named else where, value=error.value, allowed=error.allowed
         ) from None
+
+
+def _since(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ConfigError("not a text", field="since", value=value, allowed='a version such as "6.15"')
+    if value:
+        try:
+            kernel_version(value)
+        except InputError as error:
+            raise ConfigError(error.problem, field="since", value=value, allowed=error.allowed) from None
+    return value
 
 
 def _condition(table: Any) -> Condition | None:

@@ -101,6 +101,8 @@ def test_a_preset_may_be_laid_over_another(file: Path) -> None:
         ("{ action =", "{ actoin =", r":32: parameters.quota.when: no parameter before it, got 'actoin'"),
         ('"nr_regions.max" = 500', '"nr_regions.mx" = 500', r":4: base: no such place"),
         ('"nr_regions.max" = 500', '"nr_regions.max" = "many"', r":4: base: "),
+        ('scale = "log"', 'since = "soon"', r":18: parameters.min_age.since: not a kernel version, got 'soon'"),
+        ('scale = "log"', "since = 6.15", r":18: parameters.min_age.since: not a text, got 6.15"),
         ('title = "T"', "title = 3", r":1: title: not a text"),
         (
             "[base]",
