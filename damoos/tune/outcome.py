@@ -127,8 +127,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class VerifiedScheme:
-    """One configuration run with the fresh seeds. `label`: "documented" (the env's default), "found" (the winner, unless
-    it is the documented one itself); "no scheme" is the baseline and has no entry. `trial`: where it comes from."""
+    """One configuration run with the fresh seeds. `label`: "documented" (the env's default), "found" (the winner,
+    unless that is the documented one); "no scheme" is the baseline and has no entry. `trial`: where it comes from."""
 
     label: str
     trial: int | None
