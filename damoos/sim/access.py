@@ -27,6 +27,7 @@ from .state import (
     C_LIMIT,
     C_MINOR,
     C_READAHEAD,
+    DEBT,
     DONE,
     MAJOR_FAULTS,
     NOW,
@@ -36,6 +37,7 @@ from .state import (
     PHASE_ACCESSES,
     PHASE_END_AT,
     PHASE_START,
+    SLOWDOWN,
     STEADY_ACCESSES,
 )
 
@@ -48,6 +50,14 @@ _ABSENT_WINDOW_US = 250_000.0
 """While pages may still come in, resident memory is followed at least that closely."""
 _TRICKLE = 0.2
 """Up to that many accesses per page in a window its absent pages hardly become fewer."""
+
+
+@kernel
+def touched_share(x):
+    """Share of pages that are touched by `x` random accesses per page: 1 - exp(-x), quickly where it is easy."""
+    if x < 0.02:
+        return x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - x / 24.0)))
+    return 1.0 if x > 40.0 else 1.0 - math.exp(-x)
 
 
 @kernel
@@ -139,7 +149,7 @@ def _fault_time(st, accesses):
         pages = st.area_end[a] - st.area_start[a]
         m = accesses * st.pattern_weight[q]
         if st.pattern_random[q] == 1:
-            share = 1.0 - math.exp(-m / pages)
+            share = touched_share(m / pages)
             total += share * (swapped * st.c[C_FAULT] + untouched * st.c[C_MINOR])
         else:
             share = min(1.0, m * min(st.pattern_step[q], 1.0) / pages)
@@ -150,9 +160,19 @@ def _fault_time(st, accesses):
 @kernel
 def _any_absent(st, ph):
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
-        if st.area_swapped[st.pattern_area[q]] + st.area_untouched[st.pattern_area[q]] > 0:
+        if _to_come(st, q):
             return True
     return False
+
+
+@kernel
+def _to_come(st, q):
+    # Whether pages of pattern q's area are absent that it touches.
+    a = st.pattern_area[q]
+    if st.area_swapped[a] + st.area_untouched[a] == 0:
+        return False
+    swapped, untouched = _absent(st, q)
+    return swapped + untouched > 0.5
 
 
 @kernel
@@ -166,7 +186,8 @@ def _even_share(st, accesses, made, cpu_us):
     ph = st.n[PHASE]
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
         a = st.pattern_area[q]
-        waiting = st.area_swapped[a] * st.c[C_FAULT] + st.area_untouched[a] * st.c[C_MINOR]
+        swapped, untouched = _absent(st, q)
+        waiting = swapped * st.c[C_FAULT] + untouched * st.c[C_MINOR]
         if waiting > 0.3 * _FAULT_SHARE * cpu_us:
             if st.pattern_random[q] == 0:
                 return 0.0
@@ -204,7 +225,7 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
 
     0 means that the next one must be followed closely (`advance_closely`).
     """
-    if st.n[DONE] == 1:
+    if st.n[DONE] == 1 or st.f[DEBT] > 0.0:
         return 0
     ph = st.n[PHASE]
     if st.phase_first[ph] == st.phase_first[ph + 1]:
@@ -229,8 +250,7 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
         made = _slowed_by_faults(st, accesses, window * cpu_share)
         share = _even_share(st, accesses, made, window * cpu_share)
         if share >= 1.0:
-            # In steps of a 256th, so that tables of hit counts stay valid while faults change little.
-            st.f[STEADY_ACCESSES] = accesses * math.ceil(made / accesses * 256.0) / 256.0
+            st.f[STEADY_ACCESSES] = made
             return n
         n = int(n * share)
         if n == 0:
@@ -258,7 +278,7 @@ def clear_hits(st, n):
 
 
 @kernel
-def advance_steadily(st, n, interval_us):
+def advance_steadily(st, n, interval_us, cpu_share):
     """Lets the workload run for `n` sampling intervals found by `steady_intervals`; sets what DAMON can see of them."""
     window = n * interval_us
     clear_hits(st, n)
@@ -270,6 +290,13 @@ def advance_steadily(st, n, interval_us):
     accesses = st.f[STEADY_ACCESSES]
     st.f[PHASE_ACCESSES] += accesses
     per_interval = accesses / n
+    undisturbed = interval_us * _rate(st, ph, cpu_share)
+    if per_interval < 0.999 * undisturbed:
+        # What DAMON can see is rounded to about 1 % when faults slow the workload, so that tables stay valid.
+        slowdown = math.log(per_interval / undisturbed) * 100.0
+        if abs(slowdown - st.f[SLOWDOWN]) > 1.0:
+            st.f[SLOWDOWN] = math.floor(slowdown + 0.5)
+        per_interval = undisturbed * math.exp(st.f[SLOWDOWN] / 100.0)
     _own_pages(st, interval_us, per_interval / interval_us)
     batches = per_interval / st.c[C_BATCH]
     if last - first == 1:
@@ -290,12 +317,12 @@ def _steady_pattern(st, q, n, active, per_active, accesses):
     # Pattern q makes `per_active` accesses in each of `active` of the n sampling intervals, `accesses` altogether.
     a = st.pattern_area[q]
     pages = st.area_end[a] - st.area_start[a]
-    absent = st.area_swapped[a] + st.area_untouched[a] > 0
+    absent = _to_come(st, q)
     if st.pattern_random[q] == 1:
         st.hit_n[a] = active
-        _see(st, a, 1.0 - math.exp(-per_active / pages))
+        _see(st, a, touched_share(per_active / pages))
         if absent:
-            fault_at_random(st, a, 1.0 - math.exp(-accesses / pages))
+            fault_at_random(st, a, touched_share(accesses / pages))
         return
     step = st.pattern_step[q]
     density = 1.0 / step if step > 1.0 else 1.0
@@ -335,7 +362,7 @@ def _fault_in_sweep(st, q, covered):
     pages = st.area_end[a] - st.area_start[a]
     left = covered
     at = st.area_at[a]
-    while left > 0.5 and st.area_swapped[a] + st.area_untouched[a] > 0:
+    while left > 0.5 and _to_come(st, q):
         stop = min(float(pages), at + left)
         _fault_stretch(st, q, st.area_start[a] + int(at), st.area_start[a] + int(math.ceil(stop)))
         left -= stop - at
@@ -361,15 +388,24 @@ def _fault_stretch(st, q, start, end):
 
 @kernel
 def _touch_extent(st, q, i):
-    swapped, untouched = st.ext_swapped[i], st.ext_untouched[i]
-    step = st.pattern_step[q]
-    if step > 1.0:
-        size = st.ext_end[i] - st.ext_start[i]
-        skipped = size - int(math.ceil(size / step))
-        untouched = max(0, untouched - skipped)
-        swapped = max(0, swapped - max(0, skipped - (st.ext_untouched[i] - untouched)))
+    swapped, untouched = _touchable(st, q, i)
     bring_in(st, i, swapped, untouched)
     st.n[MAJOR_FAULTS] += int(math.ceil(swapped / st.c[C_READAHEAD]))
+
+
+@kernel
+def _touchable(st, q, i):
+    # Absent pages of extent i that a sweep of pattern q touches, (swapped, untouched): all but those a stride skips.
+    swapped, untouched = st.ext_swapped[i], st.ext_untouched[i]
+    step = st.pattern_step[q]
+    if step > 1.0 and swapped + untouched > 0:
+        size = st.ext_end[i] - st.ext_start[i]
+        skipped = size - int(math.ceil(size / step))
+        taken = max(0, swapped + untouched - skipped)
+        share = swapped / (swapped + untouched)
+        swapped = int(taken * share + 0.5)
+        untouched = taken - swapped
+    return swapped, untouched
 
 
 @kernel
@@ -397,7 +433,7 @@ def _follow_batches(st, first, last, n, per_interval):
             if m > 0.0:
                 pages = st.area_end[a] - st.area_start[a]
                 if st.pattern_random[q] == 1:
-                    p = 1.0 - math.exp(-m / pages)
+                    p = touched_share(m / pages)
                 else:
                     step = st.pattern_step[q]
                     p = min(1.0, m * step / pages) / max(1.0, step)
@@ -439,6 +475,15 @@ def advance_closely(st, interval_us, cpu_share):
         if first == last:
             elapse(st, max(dt, 0.0))
             left -= max(dt, 0.0)
+            if st.f[NOW] >= st.f[PHASE_END_AT] - 1e-6:
+                end_phase(st)
+            continue
+        if st.f[DEBT] > 0.0:
+            paid = min(st.f[DEBT], dt * cpu_share)
+            st.f[DEBT] -= paid
+            elapse(st, paid / cpu_share)
+            running += paid / cpu_share
+            left -= paid / cpu_share
             if st.f[NOW] >= st.f[PHASE_END_AT] - 1e-6:
                 end_phase(st)
             continue
@@ -484,11 +529,15 @@ def _consume_mixed(st, first, last, cpu_us, todo, cpu_share):
     if limit > 0.0:
         rate = min(rate, limit / cpu_share)
     made = min(cpu_us * rate, todo)
+    used = 0.0
     for q in range(first, last):
-        m = made * st.pattern_weight[q]
-        # Without a bound on time the accesses are made in any case: the costs above have paid for them.
-        _consume(st, q, math.inf, m, cpu_share)
-    return made / rate, made
+        # Without a bound on time: what it takes more than the estimate above is paid off afterwards.
+        spent, _ = _consume(st, q, math.inf, made * st.pattern_weight[q], cpu_share)
+        used += spent
+    if used > cpu_us:
+        st.f[DEBT] = used - cpu_us
+        used = cpu_us
+    return used, made
 
 
 @kernel
@@ -523,7 +572,7 @@ def _consume_random(st, q, cpu_us, todo, rate):
     used = m / rate
     if waiting > 0.0:
         # m accesses take m / rate + waiting (1 - exp(-m / pages)); Newton from below, the left side is concave.
-        used = m / rate + waiting * (1.0 - math.exp(-m / pages))
+        used = m / rate + waiting * touched_share(m / pages)
         if used > cpu_us:
             m = cpu_us / (1.0 / rate + waiting / pages)
             for _ in range(8):
@@ -533,8 +582,8 @@ def _consume_random(st, q, cpu_us, todo, rate):
                     break
                 m += gap / (1.0 / rate + waiting * e / pages)
             used = cpu_us
-        fault_at_random(st, a, 1.0 - math.exp(-m / pages))
-    _see(st, a, 1.0 - math.exp(-m / pages))
+        fault_at_random(st, a, touched_share(m / pages))
+    _see(st, a, touched_share(m / pages))
     return used, m
 
 
@@ -545,17 +594,15 @@ def _consume_sweep(st, q, cpu_us, todo, rate):
     step = st.pattern_step[q]
     used, made, covered = 0.0, 0.0, 0.0
     # Extent by extent while pages are absent, at most one pass; after that at the undisturbed rate.
-    while st.area_swapped[a] + st.area_untouched[a] > 0 and covered < pages and used < cpu_us and made < todo:
+    while covered < pages and used < cpu_us and made < todo and _to_come(st, q):
         at = (st.area_at[a] + covered) % pages
         page = st.area_start[a] + int(at)
         i = first_extent(st, page)
         stretch = st.ext_end[i] - st.area_start[a] - at
         inside = float(st.ext_end[i] - st.ext_start[i])
-        before_s, before_u = st.ext_swapped[i], st.ext_untouched[i]
-        keep = min(step, 1.0)
+        before_s, before_u = _touchable(st, q, i)
         per_page = (
-            1.0 / (rate * step)
-            + keep * (before_s * st.c[C_FAULT] / st.c[C_READAHEAD] + before_u * st.c[C_MINOR]) / inside
+            1.0 / (rate * step) + (before_s * st.c[C_FAULT] / st.c[C_READAHEAD] + before_u * st.c[C_MINOR]) / inside
         )
         go = min(stretch, pages - covered, (cpu_us - used) / per_page, (todo - made) / (1.0 / step))
         if before_s + before_u > 0:

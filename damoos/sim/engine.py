@@ -42,6 +42,7 @@ from .state import (
     NOW,
     NR_AGGREGATIONS,
     NR_REGIONS,
+    OVERSLEPT,
     PASSED,
     S_NEXT,
     SAMPLE_EVERY,
@@ -95,10 +96,13 @@ def iteration(st):
     if sleep >= st.c[C_COARSE]:
         wall = (math.ceil(sleep / tick - 1e-9) + 1.0 + math.floor(busy / tick)) * tick
     else:
-        # In steps of a five-hundredth of the interval: far below the noise of real wake-ups, and tables of hit counts
-        # stay valid from one aggregation to the next.
+        # In steps of a five-hundredth of the interval, kept while they are within a step: far below the noise of real
+        # wake-ups, and tables of hit counts stay valid from one aggregation to the next.
         step = sleep / 500.0
-        wall = sleep + math.floor((st.c[C_SLACK] + busy) / step + 0.5) * step
+        over = (st.c[C_SLACK] + busy) / step
+        if abs(over - st.f[OVERSLEPT]) > 1.0:
+            st.f[OVERSLEPT] = math.floor(over + 0.5)
+        wall = sleep + st.f[OVERSLEPT] * step
     left = 1.0 - min(0.9, (cpu + st.c[C_SWITCH]) / wall) if shared else 1.0
     return wall, cpu, left
 
@@ -120,7 +124,7 @@ def _sample(st, n):
             m = 1
             advance_closely(st, wall, share)
         else:
-            advance_steadily(st, m, wall)
+            advance_steadily(st, m, wall, share)
         check_accesses(st, m)
         st.f[KDAMOND_CPU] += cpu * m
         done += m
@@ -170,7 +174,7 @@ def _workload_alone(st):
     left = min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
     n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
     if n > 0:
-        advance_steadily(st, n, _NO_DAMON_STEP_US)
+        advance_steadily(st, n, _NO_DAMON_STEP_US, 1.0)
     else:
         advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
 

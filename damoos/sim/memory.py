@@ -18,6 +18,8 @@ from .state import (
     UNTOUCHED,
 )
 
+_MANY = 16
+
 
 @kernel
 def first_extent(st, page):
@@ -61,10 +63,14 @@ def cut_extent(st, i, page):
 
 @kernel
 def coalesce(st, force):
-    """Joins neighbours of one area that are alike: all in memory, all in swap or all untouched; with `force` any."""
+    """Joins neighbours of one area that are alike: all in memory, all in swap or all untouched.
+
+    Where extents have become many also those whose shares differ by less than 2 %; with `force` every other pair.
+    """
     count = st.n[NR_EXTENTS]
     if count < 2:
         return
+    many = count > _MANY
     out = 0
     for i in range(1, count):
         joined = False
@@ -75,6 +81,7 @@ def coalesce(st, force):
                 (sa + ua + sb + ub == 0)
                 or (sa == size_a and sb == size_b)
                 or (ua == size_a and ub == size_b)
+                or (many and abs(sa * size_b - sb * size_a) + abs(ua * size_b - ub * size_a) <= size_a * size_b * 0.02)
                 or (force and i % 2 == 1)
             ):
                 st.ext_end[out] = st.ext_end[i]

@@ -14,22 +14,29 @@ from .jit import kernel
 from .rng import MONITOR, below, binomial, uniform
 from .state import CUR, DRAW_SLOTS, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED
 
+_OFTEN = 24
+_ALIAS = -1
+"""`State.draw_uses` of an area with an alias table."""
+
 
 @kernel
 def _draw_inside(st, a):
-    # A draw for a region that lies in area a, when there is no alias table for (n, p) yet: the first time by inversion
-    # of the cumulative probabilities, an alias table (Walker 1977) is made when (n, p) come again.
+    # A draw for a region that lies in area a while there is no alias table for (n, p): by inversion of the cumulative
+    # probabilities. They become an alias table (Walker 1977) when (n, p) turn out to be needed often.
     n, p = st.hit_n[a], st.hit_p[a]
     if n >= DRAW_SLOTS:
         return binomial(st.rng, MONITOR, n, p)
-    if st.draw_n[a] != n or st.draw_p[a] != p:
-        st.draw_n[a], st.draw_p[a], st.draw_kind[a] = n, p, 1
-        _tabulate(st.draw_table[a], n, p)
     table = st.draw_table[a]
+    if st.draw_n[a] != n or st.draw_p[a] != p:
+        st.draw_n[a], st.draw_p[a], st.draw_uses[a] = n, p, 0
+        _tabulate(table, n, p)
     u = uniform(st.rng, MONITOR)
     k = 0
     while u >= table[k] and k < n:
         k += 1
+    st.draw_uses[a] += 1
+    if st.draw_uses[a] == _OFTEN:
+        _alias(st, a)
     return k
 
 
@@ -40,7 +47,7 @@ def _tabulate(table, n, p):
     odds = q / (1.0 - q)
     term = math.exp(n * math.log1p(-q))
     total = 0.0
-    for k in range(n + 1):
+    for k in range(n):
         total += term
         table[k if p <= 0.5 else n - 1 - k] = total if p <= 0.5 else 1.0 - total
         term *= odds * (n - k) / (k + 1)
@@ -75,15 +82,7 @@ def _alias(st, a):
     for k in range(slots):
         if other[k] < 0:
             other[k] = k
-    st.draw_kind[a] = 2
-
-
-@kernel
-def prepare_draws(st):
-    """Makes alias tables for areas whose hit counts have the same law as in the last stretch."""
-    for a in range(st.hit_p.size):
-        if st.draw_kind[a] == 1 and st.draw_n[a] == st.hit_n[a] and st.draw_p[a] == st.hit_p[a]:
-            _alias(st, a)
+    st.draw_uses[a] = _ALIAS
 
 
 @kernel
@@ -111,11 +110,10 @@ def _swept_hits(st, a, lo, hi, size, n):
 @kernel
 def check_accesses(st, n):
     """Adds to each region's nr_accesses the hits of `n` sampling intervals that the workload has just run through."""
-    prepare_draws(st)
     cur, count = st.n[CUR], st.n[NR_REGIONS]
     start, end, hits = st.start[cur], st.end[cur], st.nr_accesses[cur]
     area_start, area_end, hit_p, hit_n, sweep = st.area_start, st.area_end, st.hit_p, st.hit_n, st.sweep_pages
-    kind, table_n, table_p, share, other = st.draw_kind, st.draw_n, st.draw_p, st.draw_table, st.draw_alias
+    uses, table_n, table_p, share, other = st.draw_uses, st.draw_n, st.draw_p, st.draw_table, st.draw_alias
     rng = st.rng
     last_area = area_start.size
     a = 0
@@ -131,11 +129,12 @@ def check_accesses(st, n):
                 if p >= 1.0:
                     k = m
                 elif p > 0.0 and m > 0:
-                    if kind[a] == 2 and table_n[a] == m and table_p[a] == p:
+                    if uses[a] == _ALIAS and table_n[a] == m and table_p[a] == p:
                         x = uniform(rng, MONITOR) * (m + 1)
-                        k = int(x)
-                        if x - k >= share[a, k]:
-                            k = other[a, k]
+                        slot = int(x)
+                        # both sides are read: a branch would be mispredicted half of the time
+                        alias = other[a, slot]
+                        k = slot if x - slot < share[a, slot] else alias
                     elif m == 1:
                         k = 1 if uniform(rng, MONITOR) < p else 0
                     else:

@@ -184,7 +184,7 @@ def work(st, cpu_us):
         share = 0.5 if shared else 1.0
         wall = min(left / share, _STEADY_SLICE_US)
         if steady_intervals(st, _ONE, wall, share) == 1:
-            advance_steadily(st, _ONE, wall)
+            advance_steadily(st, _ONE, wall, share)
         else:
             wall = advance_closely(st, min(wall, _SLICE_US), share)
         if st.n[DONE] == 1:

@@ -48,6 +48,9 @@ NEXT_SAMPLE_AT, SAMPLE_EVERY = 6, 7
 LAST_RSS = 8
 PHASE_END_AT = 9  # with timing by time: when the phase is over
 STEADY_ACCESSES = 10  # accesses of the stretch that was found to be steady
+OVERSLEPT = 11  # by how much the last sampling iteration was longer than the interval, in steps; see engine.iteration
+DEBT = 13  # CPU µs that faults took and that have not passed yet
+SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see access.advance_steadily
 F_SIZE = 16
 
 # Costs and rates: `State.c`.
@@ -91,7 +94,7 @@ class State(NamedTuple):
     sweep_from: np.ndarray  # float64 [A] first page of a slow sweep in this segment, from the area's start
     sweep_pages: np.ndarray  # float64 [A] pages it covers in the segment, 0: no slow sweep
     sweep_step: np.ndarray  # float64 [A] pages it covers in a sampling interval
-    draw_kind: np.ndarray  # int64 [A] 0: no table, 1: draw_table is cumulative, 2: it is an alias table
+    draw_uses: np.ndarray  # int64 [A] how often the cumulative table was used, -1: it is an alias table now
     draw_n: np.ndarray  # int64 [A] for which (n, p) the table holds
     draw_p: np.ndarray  # float64 [A]
     draw_table: np.ndarray  # float64 [A, DRAW_SLOTS] cumulative probabilities, or a slot's share of its own value
@@ -205,7 +208,7 @@ def build_state(
         sweep_from=np.zeros(n_areas),
         sweep_pages=np.zeros(n_areas),
         sweep_step=np.zeros(n_areas),
-        draw_kind=np.zeros(n_areas, np.int64),
+        draw_uses=np.zeros(n_areas, np.int64),
         draw_n=np.full(n_areas, -1, np.int64),
         draw_p=np.zeros(n_areas),
         draw_table=np.zeros((n_areas, DRAW_SLOTS)),

@@ -24,8 +24,12 @@ MISSING = {
 }
 
 
+@lru_cache(maxsize=256)
 def check_supported(kdamonds: Kdamonds) -> None:
-    """Raises KdamondsError for what the kernel would refuse, BackendError for what is not simulated."""
+    """Raises KdamondsError for what the kernel would refuse, BackendError for what is not simulated.
+
+    A value that passed is not looked at again: the repeats of a trial bring the same one.
+    """
     validate(kdamonds)
     contexts = [c for k in kdamonds.kdamonds for c in k.contexts]
     if len(kdamonds.kdamonds) != 1 or len(contexts) != 1:

@@ -11,6 +11,7 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.quotas import Quotas, Watermarks
 from damoos.damon.schemes import ANYTHING, U32_MAX, U64_MAX, AccessPattern, Action, Range, Scheme
 from damoos.errors import BackendError, InputError, KdamondsError
+from damoos.sim.machine import load_machine
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
 
@@ -244,3 +245,43 @@ def test_long_runs_empty_their_buffers() -> None:
     assert len(result.samples.t_s) == pytest.approx(10_000, rel=0.01)
     assert (np.diff(result.samples.t_s) > 0).all() and (np.diff(result.trace.t_ms) > 0).all()
     assert result.trace.offset[-1] == len(result.trace.pages)
+
+
+def strided(name: str, *patterns: tuple[bool, int, int]) -> MasimWorkload:
+    """Two areas taking turns with these patterns (random, stride, weight) on two regions each."""
+    names = [f"{t}{i}" for t in "xy" for i in range(len(patterns))]
+    phases = tuple(
+        Phase(f"p{n}", 3_000, tuple(Pattern(f"{'xy'[n % 2]}{i}", *p) for i, p in enumerate(patterns))) for n in range(4)
+    )
+    return MasimWorkload(name, tuple(Region(n, 24 * MIB) for n in names), phases)
+
+
+@pytest.mark.parametrize(
+    "workload",
+    [
+        strided("pages", (False, 4096, 1)),
+        strided("lines", (False, 64, 1)),
+        strided("comb", (False, 65536, 1)),
+        strided("random", (True, 1, 1)),
+        strided("mixed", (True, 1, 3), (False, 64, 1), (False, 4096, 2)),
+    ],
+    ids=lambda w: w.name,
+)
+@pytest.mark.parametrize("batch", [131_072, 256])
+def test_a_run_takes_its_work_and_its_faults(workload: MasimWorkload, batch: int) -> None:
+    backend = open_backend("sim:nvme-swap", pace=Pace(prefault=True, batch=batch))
+    machine = load_machine("nvme-swap")
+    work = backend.start(workload, None, 1).finish().runtime_s
+    result = backend.start(workload, kdamonds(PAGEOUT), 1).finish()
+    swapped_in = result.swap_in_bytes / 4096
+    assert work == pytest.approx(12.0, rel=5e-3)
+    assert result.major_faults > 100
+    assert swapped_in / machine.readahead_pages <= result.major_faults * 1.01
+    assert result.runtime_s == pytest.approx(work + result.major_faults * machine.major_fault_us / 1e6, rel=0.01)
+
+
+def test_a_stride_of_many_pages_brings_back_only_the_pages_it_touches() -> None:
+    comb = strided("comb", (False, 65536, 1))
+    result = open_backend("sim:zram", pace=Pace(prefault=True)).start(comb, kdamonds(PAGEOUT), 1).finish()
+    # of 48 MiB every sixteenth page is used, half of them at a time
+    assert result.rss_last_bytes < 8 * MIB
