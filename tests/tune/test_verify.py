@@ -72,7 +72,7 @@ def judged(
     effects: dict[Kdamonds, tuple[float, float]], trials: Sequence[Trial], **noise: float
 ) -> tuple[Verdict, Machine]:
     machine = Machine({DOCUMENTED_KDAMONDS: (1.0, -10.0)} | effects, **noise)
-    return verify(machine, Objective(), trials, DOCUMENTED_KDAMONDS, 1), machine
+    return verify(machine, Objective(limit_percent=10), trials, DOCUMENTED_KDAMONDS, 1), machine
 
 
 def test_a_better_scheme_is_recommended() -> None:
@@ -120,7 +120,7 @@ def test_without_a_safe_one_the_final_ends_and_says_so() -> None:
 )
 def test_nothing_helps_is_said(effect: tuple[float, float], word: str) -> None:
     machine = Machine({DOCUMENTED_KDAMONDS: (2.0, 0.0), scheme(1): effect})
-    verdict = verify(machine, Objective(), [trial(3, scheme(1), 5.0)], DOCUMENTED_KDAMONDS, 1)
+    verdict = verify(machine, Objective(limit_percent=10), [trial(3, scheme(1), 5.0)], DOCUMENTED_KDAMONDS, 1)
     assert verdict.recommended == NO_SCHEME and verdict.best == 3
     assert not verdict.verification.helps
     text = verdict.verification.verdict
@@ -157,7 +157,7 @@ def test_a_difference_within_the_noise_is_called_uncertain() -> None:
 def test_without_a_feasible_trial_there_is_no_winner() -> None:
     trials = [trial(0, DOCUMENTED_KDAMONDS, 30.0, feasible=False), trial(1, scheme(2), None)]
     machine = Machine({DOCUMENTED_KDAMONDS: (30.0, -80.0)})
-    verdict = verify(machine, Objective(), trials, DOCUMENTED_KDAMONDS, 1)
+    verdict = verify(machine, Objective(limit_percent=10), trials, DOCUMENTED_KDAMONDS, 1)
     assert verdict.best is None and verdict.recommended == NO_SCHEME and verdict.verification.finalists == {}
     assert "30.0 % slower, over the limit of 10 %" in verdict.verification.verdict
     assert len(machine.seen) == 2
