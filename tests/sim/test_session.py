@@ -114,8 +114,8 @@ def test_willneed_brings_back_what_page_out_took() -> None:
     backend = open_backend("sim:vm-lab", pace=Pace(prefault=True))
     alone = backend.start(TURNS, kdamonds(PAGEOUT), 2).finish()
     result = backend.start(TURNS, both, 2).finish()
-    assert result.major_faults < alone.major_faults
-    assert result.swap_in_bytes > result.major_faults * 4096
+    assert alone.swap_in_bytes == alone.major_faults * 4096
+    assert result.swap_in_bytes > 1.3 * result.major_faults * 4096
 
 
 def test_apply_interval_and_snapshot_limit() -> None:
@@ -239,7 +239,7 @@ def test_memory_filled_from_a_file_is_resident_from_the_start() -> None:
 
 def test_long_runs_empty_their_buffers() -> None:
     long = MasimWorkload("long", TURNS.regions, (Phase("p", 200_000, (Pattern("a", False, 4096, 1),)),))
-    backend = open_backend("sim:zram", trace=True, sample_every_s=0.02)
+    backend = open_backend("sim:nvme-swap", trace=True, sample_every_s=0.02)
     result = backend.start(long, kdamonds(sample_us=1_000, aggr_us=20_000), 1).finish()
     assert result.trace is not None
     assert len(result.samples.t_s) == pytest.approx(10_000, rel=0.01)
