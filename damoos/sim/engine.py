@@ -103,8 +103,10 @@ def iteration(st):
         if abs(over - st.f[OVERSLEPT]) > 1.0:
             st.f[OVERSLEPT] = math.floor(over + 0.5)
         wall = sleep + st.f[OVERSLEPT] * step
-    left = 1.0 - min(0.9, (cpu + st.c[C_SWITCH]) / wall) if shared else 1.0
-    return wall, cpu, left
+        busy = max(0.0, wall - sleep - st.c[C_SLACK])
+    if not shared:
+        return wall, cpu, 1.0
+    return wall, cpu, 1.0 - min(0.9, (busy / (1.0 + st.c[C_WAIT]) + st.c[C_SWITCH]) / wall)
 
 
 @kernel
