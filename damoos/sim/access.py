@@ -535,7 +535,8 @@ def _consume_mixed(st, first, last, cpu_us, todo, cpu_share):
         spent, _ = _consume(st, q, math.inf, made * st.pattern_weight[q], cpu_share)
         used += spent
     if used > cpu_us:
-        st.f[DEBT] = used - cpu_us
+        # a tiny remainder is rounding, not a debt
+        st.f[DEBT] = used - cpu_us if used - cpu_us > 0.01 else 0.0
         used = cpu_us
     return used, made
 

@@ -171,7 +171,7 @@ def _same_header(path: Path, found: Mapping[str, Any], asked: Header) -> None:
         if found.get(name) != asked.get(name)
     ]
     if different:
-        raise StudyError(f"{path} is another study: {'; '.join(different)}; give this one a file of its own")
+        raise StudyError(f"{path} is another study: {'; '.join(different)}; give this one another --out folder or --study file")
 
 
 def _locked(path: Path) -> BinaryIO:
