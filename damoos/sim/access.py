@@ -176,11 +176,11 @@ def _to_come(st, q):
 
 
 @kernel
-def _even_share(st, accesses, made, cpu_us):
+def _even_share(st, faults, made, cpu_us):
     # How much of a window is even in spite of faults, 1: all of it. They make it uneven when they take much of it and
     # the absent pages of an area become clearly fewer in it, or a sweep has stretches with and without them; a trickle
-    # of random faults slows it evenly. `accesses` would fit without faults, `made` do.
-    if _fault_time(st, accesses) <= _FAULT_SHARE * cpu_us:
+    # of random faults slows it evenly. `faults`: µs they would take without slowing anything; `made`: accesses.
+    if faults <= _FAULT_SHARE * cpu_us:
         return 1.0
     share = 1.0
     ph = st.n[PHASE]
@@ -199,12 +199,14 @@ def _even_share(st, accesses, made, cpu_us):
 @kernel
 def _slowed_by_faults(st, accesses, cpu_us):
     # How many accesses fit into cpu_us, of which `accesses` would fit without faults. Their time plus that of their
-    # faults is concave and growing in the accesses; the root is found by regula falsi (Illinois).
+    # faults is concave and growing in the accesses; the root is found by regula falsi (Illinois). Returns the number
+    # and the time of the faults that all of `accesses` would take.
     lo, hi = 0.0, accesses
     below, above = -cpu_us, _fault_time(st, accesses)
     made = accesses
+    full = above
     if above <= 1e-3 * cpu_us:
-        return made
+        return made, full
     for _ in range(12):
         made = lo - below * (hi - lo) / (above - below)
         gap = made / accesses * cpu_us + _fault_time(st, made) - cpu_us
@@ -216,7 +218,7 @@ def _slowed_by_faults(st, accesses, cpu_us):
         else:
             hi, above = made, gap
             below *= 0.5
-    return made
+    return made, full
 
 
 @kernel
@@ -247,8 +249,8 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
     for _ in range(3):
         window = n * interval_us
         accesses = window * rate
-        made = _slowed_by_faults(st, accesses, window * cpu_share)
-        share = _even_share(st, accesses, made, window * cpu_share)
+        made, faults = _slowed_by_faults(st, accesses, window * cpu_share)
+        share = _even_share(st, faults, made, window * cpu_share)
         if share >= 1.0:
             st.f[STEADY_ACCESSES] = made
             return n

@@ -97,7 +97,7 @@ def coalesce(st, force):
 
 @kernel
 def evict(st, start, end):
-    """Pages out what is in memory of pages [start, end); returns how many pages that were."""
+    """Pages out what is in memory of pages [start, end); returns how many pages that were. `coalesce` afterwards."""
     i = first_extent(st, start)
     total = 0
     while i < st.n[NR_EXTENTS] and st.ext_start[i] < end:
@@ -116,7 +116,6 @@ def evict(st, start, end):
     if total > 0:
         st.n[SWAPPED] += total
         st.n[SWAP_OUT] += total
-        coalesce(st, False)
     return total
 
 

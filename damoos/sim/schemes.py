@@ -10,7 +10,7 @@ import numpy as np
 
 from .access import advance_closely, advance_steadily, is_running, steady_intervals
 from .jit import kernel
-from .memory import evict, prefetch
+from .memory import coalesce, evict, prefetch
 from .recorder import elapse
 from .regions import left_of_window_bp, moving_sum
 from .state import (
@@ -44,12 +44,15 @@ from .state import (
     ST_SNAPSHOTS,
     ST_SZ_APPLIED,
     ST_SZ_TRIED,
+    UNDONE,
 )
 
 _PAGE = 4096
 # As a numpy integer, so that functions are not compiled again for the literal 1.
 _ONE = np.int64(1)
 _SLICE_US, _STEADY_SLICE_US = 5_000.0, 100_000.0
+_LEAST_WORK_US = 1_000.0
+"""Less work than that of kdamond is put together before it takes time."""
 _PIECE = 128
 """Least pages paged out at once: a quarter of what a page table maps; more if they take less than a few ms."""
 
@@ -112,6 +115,7 @@ def apply_schemes(st):
             if i == count - 1:
                 st.stats[k, ST_SNAPSHOTS] += 1
     st.n[NR_REGIONS] = out + 1
+    work(st)
     for k in range(schemes.shape[0]):
         if st.n[PASSED] >= schemes[k, S_NEXT]:
             schemes[k, S_NEXT] = st.n[PASSED] + apply_period(st, k)
@@ -144,7 +148,9 @@ def _apply(st, k, start, end):
         if action == A_PAGEOUT:
             _page_out(st, start, end)
         elif action == A_WILLNEED:
-            work(st, prefetch(st, start, end) * st.c[C_SWAPIN])
+            st.f[UNDONE] += prefetch(st, start, end) * st.c[C_SWAPIN]
+            if st.f[UNDONE] >= _LEAST_WORK_US:
+                work(st)
     st.stats[k, ST_NR_TRIED] += 1
     st.stats[k, ST_SZ_TRIED] += size
     if applied > 0:
@@ -157,10 +163,17 @@ def _page_out(st, start, end):
     # Piece by piece as madvise does, so that the workload can fault back meanwhile.
     piece = max(_PIECE, int(_SLICE_US / max(st.c[C_PAGEOUT], 0.1)), (end - start) // 16)
     at = start
+    out = 0
     while at < end and st.n[DONE] == 0:
         after = min(end, at + piece)
-        work(st, evict(st, at, after) * st.c[C_PAGEOUT] + (after - at) * st.c[C_SCAN])
+        gone = evict(st, at, after)
+        out += gone
+        st.f[UNDONE] += gone * st.c[C_PAGEOUT] + (after - at) * st.c[C_SCAN]
+        if st.f[UNDONE] >= _LEAST_WORK_US:
+            work(st)
         at = after
+    if out > 0:
+        coalesce(st, False)
 
 
 @kernel
@@ -172,10 +185,11 @@ def _mapped_whole(st, start, end):
 
 
 @kernel
-def work(st, cpu_us):
-    """kdamond works for that long. On a shared CPU it gets half of it while the workload wants the other half."""
-    st.f[KDAMOND_CPU] += cpu_us
-    left = cpu_us
+def work(st):
+    """kdamond does what is undone. On a shared CPU it gets half of it while the workload wants the other half."""
+    left = st.f[UNDONE]
+    st.f[UNDONE] = 0.0
+    st.f[KDAMOND_CPU] += left
     while left > 1e-6:
         shared = st.c[C_SHARED] != 0.0 and is_running(st)
         if st.n[DONE] == 1:

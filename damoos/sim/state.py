@@ -15,8 +15,9 @@ from damoos.damon.schemes import Action
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .layout import PAGE, Layout, lay_out, three_ranges
+from .layout import Layout, three_ranges
 from .machine import Machine
+from .program import compile_program
 from .rng import seed_streams
 
 # Integers of a run: `State.n`.
@@ -50,6 +51,7 @@ PHASE_END_AT = 9  # with timing by time: when the phase is over
 STEADY_ACCESSES = 10  # accesses of the stretch that was found to be steady
 OVERSLEPT = 11  # by how much the last sampling iteration was longer than the interval, in steps; see engine.iteration
 DEBT = 13  # CPU µs that faults took and that have not passed yet
+UNDONE = 14  # kdamond's CPU µs for actions already taken
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see access.advance_steadily
 F_SIZE = 16
 
@@ -69,7 +71,7 @@ ACTIONS = {Action.STAT: A_STAT, Action.PAGEOUT: A_PAGEOUT, Action.WILLNEED: A_WI
 
 _I63 = 2**63 - 1
 SAMPLE_COLUMNS = ("t_us", "rss_pages", "swapped", "major_faults", "swap_in", "swap_out", "kdamond_us", "nr_regions")
-SAMPLE_CAPACITY = 4096
+SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
 DRAW_SLOTS = 128
 """Hit counts that tables are kept for; more sampling intervals at once are drawn without."""
@@ -143,53 +145,20 @@ def build_state(
     max_nr_regions: int,
     nr_schemes: int,
 ) -> tuple[State, Layout]:
-    """The state before the first step, DAMON off. See `configure` for turning it on."""
-    layout = lay_out(workload)
+    """The state before the first step, DAMON off, with room for that many regions and schemes."""
+    program = compile_program(workload, machine, pace)
+    layout, untouched = program.layout, program.untouched
     areas = layout.areas
     n_areas = len(areas)
-    # masim makes no access in a phase whose weights are all 0.
-    active = [phase.patterns if any(p.probability for p in phase.patterns) else () for phase in workload.phases]
-    patterns = [(i, p) for i, chosen in enumerate(active) for p in chosen]
-    region_index = {r.name: i for i, r in reversed(list(enumerate(workload.regions)))}
     n = np.zeros(N_SIZE, np.int64)
     f = np.zeros(F_SIZE)
     f[SAMPLE_EVERY] = sample_every_us
     n[TRACE], n[EXACT] = trace, exact
     capacity = max_nr_regions * 2 + 3 * n_areas + 64
-    phase_first = np.zeros(len(workload.phases) + 1, np.int64)
-    np.cumsum([len(chosen) for chosen in active], out=phase_first[1:])
-    # µs per access of a pattern: the access itself and its share of choosing the batch's pattern.
-    per_access = [
-        1000.0 / (machine.random_per_ms if p.random else machine.sequential_per_ms) + machine.batch_us / pace.batch
-        for _, p in patterns
-    ]
-    rate = 1.0 / np.array(per_access, float)
-    weight = np.array([p.probability for _, p in patterns], float)
-    for first, last in zip(phase_first, phase_first[1:], strict=False):
-        total = weight[first:last].sum()
-        if last > first:
-            weight[first:last] /= total
-    phase_us = np.array([p.ms * 1000.0 for p in workload.phases], float)
-    phase_work = np.zeros(len(workload.phases))
-    for i in range(len(workload.phases)):
-        q = slice(phase_first[i], phase_first[i + 1])
-        undisturbed = 1.0 / (weight[q] / rate[q]).sum() if phase_first[i + 1] > phase_first[i] else 0.0
-        if pace.limit_per_ms is not None:
-            undisturbed = min(undisturbed, pace.limit_per_ms / 1000.0)
-        per_us = undisturbed if pace.accesses_per_ms is None else pace.accesses_per_ms / 1000.0
-        phase_work[i] = per_us * phase_us[i]
-    own = np.array([a.hot_pages for a in areas], np.int64)
-    size = np.array([a.end - a.start for a in areas], np.int64)
-    resident = np.array([a.end - a.start if a.resident_pages is None else a.resident_pages for a in areas], np.int64)
-    # Memory that masim fills from a file before the first phase is resident, other memory untouched.
-    fresh = np.zeros(n_areas, bool)
-    for region, a in zip(workload.regions, layout.region_area, strict=True):
-        fresh[a] = region.data_file is None and not pace.prefault
-    untouched = np.where(fresh, size, size - resident)
-    extents = np.array([i for i in range(n_areas) if own[i] == 0], np.int64)
     ext_capacity = 4 * capacity + 64
-    special = set(layout.special)
-    mapped = [(s, e) for _, s, e in layout.mapped if (s, e) not in special]
+    own = np.array([a.hot_pages for a in areas], np.int64)
+    extents = np.flatnonzero(own == 0)
+    mapped = [(s, e) for _, s, e in layout.mapped if (s, e) not in layout.special]
     ranges = three_ranges([(s, e) for _, s, e in layout.mapped])
     state = State(
         n=n,
@@ -201,7 +170,7 @@ def build_state(
         area_hot=own,
         area_phases=np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
         area_swapped=np.zeros(n_areas, np.int64),
-        area_untouched=untouched.astype(np.int64),
+        area_untouched=untouched.copy(),
         area_at=np.zeros(n_areas),
         hit_p=np.zeros(n_areas),
         hit_n=np.zeros(n_areas, np.int64),
@@ -217,16 +186,16 @@ def build_state(
         range_end=np.array([r[1] for r in ranges], np.int64),
         map_start=np.array([m[0] for m in mapped], np.int64),
         map_end=np.array([m[1] for m in mapped], np.int64),
-        phase_first=phase_first,
-        phase_us=phase_us,
-        phase_work=phase_work,
-        phase_elapsed=np.zeros(len(phase_us)),
-        phase_done=np.zeros(len(phase_us)),
-        pattern_area=np.array([layout.region_area[region_index[p.region]] for _, p in patterns], np.int64),
-        pattern_random=np.array([p.random for _, p in patterns], np.int64),
-        pattern_step=np.array([max(p.stride, 1) / PAGE for _, p in patterns], float),
-        pattern_weight=weight,
-        pattern_rate=rate,
+        phase_first=program.phase_first,
+        phase_us=program.phase_us,
+        phase_work=program.phase_work,
+        phase_elapsed=np.zeros(len(program.phase_us)),
+        phase_done=np.zeros(len(program.phase_us)),
+        pattern_area=program.pattern_area,
+        pattern_random=program.pattern_random,
+        pattern_step=program.pattern_step,
+        pattern_weight=program.pattern_weight,
+        pattern_rate=program.pattern_rate,
         start=np.zeros((2, capacity), np.int64),
         end=np.zeros((2, capacity), np.int64),
         nr_accesses=np.zeros((2, capacity), np.int32),
@@ -251,7 +220,7 @@ def build_state(
     state.ext_untouched[:k] = untouched[extents]
     n[NR_EXTENTS] = k
     n[UNTOUCHED] = int(untouched.sum())
-    n[WORKLOAD_PAGES] = int(size[own == 0].sum())
+    n[WORKLOAD_PAGES] = int((state.area_end - state.area_start)[own == 0].sum())
     f[LAST_RSS] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
     return state, layout
 

@@ -171,7 +171,8 @@ def _same_header(path: Path, found: Mapping[str, Any], asked: Header) -> None:
         if found.get(name) != asked.get(name)
     ]
     if different:
-        raise StudyError(f"{path} is another study: {'; '.join(different)}; give this one another --out folder or --study file")
+        hint = "give this one another --out folder or --study file"
+        raise StudyError(f"{path} is another study: {'; '.join(different)}; {hint}")
 
 
 def _locked(path: Path) -> BinaryIO:

@@ -86,6 +86,8 @@ def test_neighbours_that_are_alike_become_one_extent() -> None:
     extents = int(state.n[NR_EXTENTS])
     for page in range(0, PAGES, 64):
         evict(handle, page, page + 64)
+    assert state.n[NR_EXTENTS] == extents + PAGES // 64 - 1
+    coalesce(handle, False)
     assert state.n[NR_EXTENTS] == extents
     cut_extent(handle, first_extent(handle, 1000), 1000)
     assert state.n[NR_EXTENTS] == extents + 1

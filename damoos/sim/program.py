@@ -1,0 +1,92 @@
+"""A workload as arrays: where its memory is, and what its phases and patterns do on a machine.
+
+Made once per (workload, machine, pace) and shared by all runs: nothing here changes while a run goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from damoos.workload.masim import MasimWorkload
+from damoos.workload.pace import Pace
+
+from .layout import PAGE, Layout, lay_out
+from .machine import Machine
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Sizes: A areas, P phases, Q patterns. Fields as in `State`; `untouched` [A]: pages that are not resident yet."""
+
+    layout: Layout
+    untouched: Ints
+    phase_first: Ints
+    phase_us: Floats
+    phase_work: Floats
+    pattern_area: Ints
+    pattern_random: Ints
+    pattern_step: Floats
+    pattern_weight: Floats
+    pattern_rate: Floats
+
+
+@lru_cache(maxsize=64)
+def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Program:
+    """The arrays of `workload` on `machine` at `pace`."""
+    layout = lay_out(workload)
+    # masim makes no access in a phase whose weights are all 0.
+    active = [phase.patterns if any(p.probability for p in phase.patterns) else () for phase in workload.phases]
+    patterns = [p for chosen in active for p in chosen]
+    phase_first = np.zeros(len(active) + 1, np.int64)
+    np.cumsum([len(chosen) for chosen in active], out=phase_first[1:])
+    # µs per access of a pattern: the access itself and its share of choosing the batch's pattern.
+    per_access = [
+        1000.0 / (machine.random_per_ms if p.random else machine.sequential_per_ms) + machine.batch_us / pace.batch
+        for p in patterns
+    ]
+    rate = 1.0 / np.array(per_access, float)
+    weight = np.array([p.probability for p in patterns], float)
+    phase_us = np.array([p.ms * 1000.0 for p in workload.phases], float)
+    phase_work = np.zeros(len(active))
+    for i, (first, last) in enumerate(zip(phase_first, phase_first[1:], strict=False)):
+        if last > first:
+            q = slice(first, last)
+            weight[q] /= weight[q].sum()
+            phase_work[i] = phase_us[i] * _nominal_rate(1.0 / float((weight[q] / rate[q]).sum()), pace)
+    index = {r.name: i for i, r in reversed(list(enumerate(workload.regions)))}
+    return Program(
+        layout=layout,
+        untouched=_untouched(workload, layout, pace),
+        phase_first=phase_first,
+        phase_us=phase_us,
+        phase_work=phase_work,
+        pattern_area=np.array([layout.region_area[index[p.region]] for p in patterns], np.int64),
+        pattern_random=np.array([p.random for p in patterns], np.int64),
+        pattern_step=np.array([max(p.stride, 1) / PAGE for p in patterns], float),
+        pattern_weight=weight,
+        pattern_rate=rate,
+    )
+
+
+def _nominal_rate(undisturbed: float, pace: Pace) -> float:
+    # Accesses per µs of nominal time that a phase consists of.
+    if pace.accesses_per_ms is not None:
+        return pace.accesses_per_ms / 1000.0
+    return undisturbed if pace.limit_per_ms is None else min(undisturbed, pace.limit_per_ms / 1000.0)
+
+
+def _untouched(workload: MasimWorkload, layout: Layout, pace: Pace) -> Ints:
+    size = np.array([a.end - a.start for a in layout.areas], np.int64)
+    resident = np.array([a.end - a.start if a.resident_pages is None else a.resident_pages for a in layout.areas])
+    # Memory that masim fills from a file before the first phase is resident, other memory untouched.
+    fresh = np.zeros(len(size), bool)
+    for region, a in zip(workload.regions, layout.region_area, strict=True):
+        fresh[a] = region.data_file is None and not pace.prefault
+    return np.where(fresh, size, size - resident).astype(np.int64)
