@@ -134,10 +134,13 @@ def binomial(rng, stream, n, p):
     if n * q >= 10.0:
         k = _binomial_btrs(rng, stream, n, q)
     else:
-        # Inversion by the recurrence of the probabilities; the first term can't underflow here.
+        # Inversion by the recurrence of the probabilities; the first term can't underflow here, and is at least
+        # 1 - n q, which often settles it.
+        u = uniform(rng, stream)
+        if u < 1.0 - n * q:
+            return 0 if p <= 0.5 else n
         odds = q / (1.0 - q)
         term = _power(1.0 - q, n) if n < 256 else math.exp(n * math.log1p(-q))
-        u = uniform(rng, stream)
         k = 0
         while u >= term and k < n:
             u -= term

@@ -108,7 +108,7 @@ def apply_schemes(st):
                 continue
             if _exhausted(st, k):
                 continue
-            if matches(schemes[k], (end[out] - start[out]) * _PAGE, rate, age[out]):
+            if matches(schemes, k, (end[out] - start[out]) * _PAGE, rate, age[out]):
                 _apply(st, k, start[out], end[out])
                 if schemes[k, S_ACTION] != A_STAT:
                     age[out] = 0
@@ -122,12 +122,12 @@ def apply_schemes(st):
 
 
 @kernel
-def matches(row, size, rate, age):
-    """Whether a region of `size` bytes has the access pattern of a scheme's row; all bounds are inclusive."""
+def matches(schemes, k, size, rate, age):
+    """Whether a region of `size` bytes has the access pattern of scheme `k`; all bounds are inclusive."""
     return (
-        row[S_AGE_MIN] <= age <= row[S_AGE_MAX]
-        and row[S_NR_MIN] <= rate <= row[S_NR_MAX]
-        and row[S_SZ_MIN] <= size <= row[S_SZ_MAX]
+        schemes[k, S_AGE_MIN] <= age <= schemes[k, S_AGE_MAX]
+        and schemes[k, S_NR_MIN] <= rate <= schemes[k, S_NR_MAX]
+        and schemes[k, S_SZ_MIN] <= size <= schemes[k, S_SZ_MAX]
     )
 
 

@@ -17,7 +17,7 @@ from damoos.workload.pace import Pace
 
 from . import engine
 from .attributes import convert_results
-from .handle import handle_of
+from .handle import Handle, handle_of
 from .layout import PAGE
 from .machine import Machine
 from .state import (
@@ -75,6 +75,7 @@ class SimSession:
         self._trace: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._result: Result | None = None
         self._closed = False
+        self._handle: Handle | None = None
         context = kdamonds.kdamonds[0].contexts[0] if kdamonds is not None else None
         self._state, self._layout = build_state(
             workload,
@@ -126,6 +127,7 @@ class SimSession:
         rows = scheme_rows(kdamonds)
         rows[:kept, S_NEXT] = state.scheme[:kept, S_NEXT]
         self._state = self._grown(new.nr_regions.max)._replace(scheme=rows, stats=stats)
+        self._handle = None
         self._set_attributes(kdamonds)
         if changed or len(rows) > kept:
             self._step(engine.RESCHEDULE)
@@ -198,7 +200,9 @@ class SimSession:
             self._flush()
 
     def _step(self, what: int, until_us: float = 0.0) -> bool:
-        return bool(engine.step(handle_of(self._state), what, until_us))
+        if self._handle is None:
+            self._handle = handle_of(self._state)
+        return bool(engine.step(self._handle, what, until_us))
 
     def _set_attributes(self, kdamonds: Kdamonds) -> None:
         n, context = self._state.n, kdamonds.kdamonds[0].contexts[0]
