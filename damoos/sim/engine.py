@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 
-from .access import advance_closely, advance_steadily, begin_phase, is_running, steady_intervals
+from .closely import advance_closely
 from .jit import entry, kernel
 from .monitor import check_accesses, check_each
+from .phases import begin_phase, is_running
 from .recorder import buffers_full, elapse, last_sample, trace_aggregation
 from .regions import (
     apply_min_nr_regions,
@@ -50,6 +51,7 @@ from .state import (
     SUM_REGIONS,
     UPDATE_US,
 )
+from .steady import advance_steadily, steady_intervals
 
 _NO_DAMON_STEP_US = 5_000.0
 _STRETCH_US = 250_000.0

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .access import advance_closely, advance_steadily, is_running, steady_intervals
+from .closely import advance_closely
 from .jit import kernel
 from .memory import coalesce, evict, prefetch
+from .phases import is_running
 from .recorder import elapse
 from .regions import left_of_window_bp, moving_sum
 from .state import (
@@ -46,6 +47,7 @@ from .state import (
     ST_SZ_TRIED,
     UNDONE,
 )
+from .steady import advance_steadily, steady_intervals
 
 _PAGE = 4096
 # As a numpy integer, so that functions are not compiled again for the literal 1.

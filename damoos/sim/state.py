@@ -52,7 +52,7 @@ STEADY_ACCESSES = 10  # accesses of the stretch that was found to be steady
 OVERSLEPT = 11  # by how much the last sampling iteration was longer than the interval, in steps; see engine.iteration
 DEBT = 13  # CPU µs that faults took and that have not passed yet
 UNDONE = 14  # kdamond's CPU µs for actions already taken
-SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see access.advance_steadily
+SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
 F_SIZE = 16
 
 # Costs and rates: `State.c`.

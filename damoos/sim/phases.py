@@ -1,0 +1,83 @@
+"""masim's way of working: phases, and batches of accesses of one pattern.
+
+A phase repeats batches; each batch picks one pattern by its weight and makes a fixed number of accesses (131,072) with
+it, either sequentially with a stride, wrapping at the region's end, or at random. A phase is over after a time or after
+an amount of work.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .jit import kernel
+from .rng import WORKLOAD, uniform
+from .state import BATCH_LEFT, C_BATCH, C_BY_TIME, C_LIMIT, DONE, NOW, PHASE, PHASE_ACCESSES, PHASE_END_AT, PHASE_START
+
+COARSE = 8.0
+"""Fewer batches than that in a sampling interval are followed one by one."""
+
+
+@kernel
+def undisturbed_rate(st, ph):
+    """Accesses per µs of phase `ph` with a CPU of its own and no faults."""
+    return rate_now(st, ph, 1.0)
+
+
+@kernel
+def rate_now(st, ph, cpu_share):
+    """The same per µs of wall time with a share of the CPU; a paced workload makes up for stolen CPU time."""
+    cost = 0.0
+    for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
+        cost += st.pattern_weight[q] / st.pattern_rate[q]
+    rate = cpu_share / cost
+    limit = st.c[C_LIMIT]
+    return min(rate, limit) if limit > 0.0 else rate
+
+
+@kernel
+def choose_pattern(st, first, last):
+    u = uniform(st.rng, WORKLOAD)
+    for q in range(first, last - 1):
+        u -= st.pattern_weight[q]
+        if u < 0.0:
+            return q
+    return last - 1
+
+
+@kernel
+def begin_phase(st):
+    """Sets up the current phase; marks the end of the workload after the last."""
+    ph = st.n[PHASE]
+    if ph >= st.phase_us.size:
+        st.n[DONE] = 1
+        return
+    st.f[PHASE_START] = st.f[NOW]
+    st.f[PHASE_ACCESSES] = 0.0
+    st.f[BATCH_LEFT] = 0.0
+    first, last = st.phase_first[ph], st.phase_first[ph + 1]
+    end = st.f[NOW] + st.phase_us[ph]
+    if first == last or st.c[C_BY_TIME] != 0.0:
+        if first < last:
+            # masim looks at the clock after each batch, so a phase ends up to a batch late.
+            end += uniform(st.rng, WORKLOAD) * st.c[C_BATCH] / undisturbed_rate(st, ph)
+        st.f[PHASE_END_AT] = end
+    else:
+        st.f[PHASE_END_AT] = math.inf
+    for q in range(first, last):
+        st.area_at[st.pattern_area[q]] = 0.0
+
+
+@kernel
+def end_phase(st):
+    ph = st.n[PHASE]
+    st.phase_elapsed[ph] = st.f[NOW] - st.f[PHASE_START]
+    st.phase_done[ph] = st.f[PHASE_ACCESSES]
+    st.n[PHASE] = ph + 1
+    begin_phase(st)
+
+
+@kernel
+def is_running(st):
+    """Whether the workload makes accesses now (and does not sleep)."""
+    ph = st.n[PHASE]
+    return st.n[DONE] == 0 and st.phase_first[ph] < st.phase_first[ph + 1]

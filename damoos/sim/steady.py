@@ -1,0 +1,174 @@
+"""Stretches in which the workload does the same all the time: many sampling intervals pass at once.
+
+What happens in them is drawn from the same law as if they were followed one by one (`closely`).
+"""
+
+from __future__ import annotations
+
+import math
+
+from .faulting import FAULT_SHARE, any_to_come, even_share, fault_in_sweep, fault_time, slowed_by_faults, to_come
+from .jit import kernel
+from .memory import fault_at_random
+from .phases import COARSE, choose_pattern, rate_now
+from .recorder import elapse
+from .rng import WORKLOAD, binomial
+from .state import (
+    BATCH_LEFT,
+    C_BATCH,
+    C_BY_TIME,
+    C_LIMIT,
+    DEBT,
+    DONE,
+    NOW,
+    PATTERN,
+    PHASE,
+    PHASE_ACCESSES,
+    PHASE_END_AT,
+    SLOWDOWN,
+    STEADY_ACCESSES,
+)
+from .visible import clear_hits, see, see_own_pages, see_sweep, touched_share
+
+_ABSENT_WINDOW_US = 250_000.0
+"""While pages may still come in, resident memory is followed at least that closely."""
+
+
+@kernel
+def steady_intervals(st, wanted, interval_us, cpu_share):
+    """How many of the next `wanted` sampling intervals lie in the current phase and are not ruled by faults.
+
+    0 means that the next one must be followed closely (`advance_closely`).
+    """
+    if st.n[DONE] == 1 or st.f[DEBT] > 0.0:
+        return 0
+    ph = st.n[PHASE]
+    if st.phase_first[ph] == st.phase_first[ph + 1]:
+        return min(wanted, int((st.f[PHASE_END_AT] - st.f[NOW]) / interval_us))
+    rate = rate_now(st, ph, cpu_share)
+    left = st.f[PHASE_END_AT] - st.f[NOW]
+    if st.c[C_BY_TIME] == 0.0:
+        left = (st.phase_work[ph] - st.f[PHASE_ACCESSES]) / rate
+    # The margin keeps the end of a phase out of a steady stretch in spite of the faults that slow it.
+    n = wanted if left >= (wanted + 0.001) * interval_us else int(left / interval_us - 0.001)
+    if n <= 0:
+        return 0
+    if not any_to_come(st, ph) or st.c[C_LIMIT] > 0.0:
+        st.f[STEADY_ACCESSES] = n * interval_us * rate
+        if any_to_come(st, ph) and fault_time(st, n * interval_us * rate) > FAULT_SHARE * n * interval_us * cpu_share:
+            return 0
+        return n
+    n = max(1, min(n, int(_ABSENT_WINDOW_US / interval_us)))
+    for _ in range(3):
+        window = n * interval_us
+        accesses = window * rate
+        made, faults = slowed_by_faults(st, accesses, window * cpu_share)
+        share = even_share(st, faults, made, window * cpu_share)
+        if share >= 1.0:
+            st.f[STEADY_ACCESSES] = made
+            return n
+        n = int(n * share)
+        if n == 0:
+            break
+    return 0
+
+
+@kernel
+def advance_steadily(st, n, interval_us, cpu_share):
+    """Lets the workload run for `n` sampling intervals found by `steady_intervals`; sets what DAMON can see of them."""
+    window = n * interval_us
+    clear_hits(st, n)
+    ph = st.n[PHASE]
+    first, last = st.phase_first[ph], st.phase_first[ph + 1]
+    if first == last:
+        elapse(st, window)
+        return
+    accesses = st.f[STEADY_ACCESSES]
+    st.f[PHASE_ACCESSES] += accesses
+    per_interval = accesses / n
+    undisturbed = interval_us * rate_now(st, ph, cpu_share)
+    if per_interval < 0.999 * undisturbed:
+        # What DAMON can see is rounded to about 1 % when faults slow the workload, so that tables stay valid.
+        slowdown = math.log(per_interval / undisturbed) * 100.0
+        if abs(slowdown - st.f[SLOWDOWN]) > 1.0:
+            st.f[SLOWDOWN] = math.floor(slowdown + 0.5)
+        per_interval = undisturbed * math.exp(st.f[SLOWDOWN] / 100.0)
+    see_own_pages(st, interval_us, per_interval / interval_us)
+    batches = per_interval / st.c[C_BATCH]
+    if last - first == 1:
+        _steady_pattern(st, first, n, n, per_interval, accesses)
+    elif batches >= COARSE:
+        for q in range(first, last):
+            w = st.pattern_weight[q]
+            active = 1.0 - (1.0 - w) ** (batches + 1.0)
+            seen = binomial(st.rng, WORKLOAD, n, active) if active < 0.9999 else n
+            _steady_pattern(st, q, n, seen, per_interval * w / active, accesses * w)
+    else:
+        _follow_batches(st, first, last, n, per_interval)
+    elapse(st, window)
+
+
+@kernel
+def _steady_pattern(st, q, n, active, per_active, accesses):
+    # Pattern q makes `per_active` accesses in each of `active` of the n sampling intervals, `accesses` altogether.
+    a = st.pattern_area[q]
+    pages = st.area_end[a] - st.area_start[a]
+    absent = to_come(st, q)
+    if st.pattern_random[q] == 1:
+        st.hit_n[a] = active
+        see(st, a, touched_share(per_active / pages))
+        if absent:
+            fault_at_random(st, a, touched_share(accesses / pages))
+        return
+    step = st.pattern_step[q]
+    density = 1.0 / step if step > 1.0 else 1.0
+    per_interval = per_active * step
+    covered = accesses * step
+    if absent:
+        fault_in_sweep(st, q, min(covered, float(pages)))
+    if per_interval >= pages:
+        st.hit_n[a] = active
+        see(st, a, density)
+        st.area_at[a] = (st.area_at[a] + covered) % pages
+    else:
+        see_sweep(st, a, covered, per_interval)
+
+
+@kernel
+def _follow_batches(st, first, last, n, per_interval):
+    # Few batches in an interval: which patterns run when is drawn batch by batch.
+    batch = st.c[C_BATCH]
+    for q in range(first, last):
+        st.hit_n[st.pattern_area[q]] = 0
+    # Where several patterns share an area the accesses of the last one count; masim configurations don't do that.
+    for _ in range(n):
+        left = per_interval
+        for q in range(first, last):
+            st.sweep_from[st.pattern_area[q]] = 0.0
+        while left > 0.0:
+            if st.f[BATCH_LEFT] <= 0.0:
+                st.n[PATTERN] = choose_pattern(st, first, last)
+                st.f[BATCH_LEFT] = batch
+            m = min(left, st.f[BATCH_LEFT])
+            st.f[BATCH_LEFT] -= m
+            left -= m
+            st.sweep_from[st.pattern_area[st.n[PATTERN]]] += m
+        for q in range(first, last):
+            a = st.pattern_area[q]
+            m = st.sweep_from[a]
+            if m > 0.0:
+                pages = st.area_end[a] - st.area_start[a]
+                if st.pattern_random[q] == 1:
+                    p = touched_share(m / pages)
+                else:
+                    step = st.pattern_step[q]
+                    p = min(1.0, m * step / pages) / max(1.0, step)
+                    st.area_at[a] = (st.area_at[a] + m * step) % pages
+                st.hit_n[a] += 1
+                st.hit_p[a] += p
+                if st.area_swapped[a] + st.area_untouched[a] > 0:
+                    fault_at_random(st, a, p)
+    for q in range(first, last):
+        a = st.pattern_area[q]
+        if st.hit_n[a] > 0:
+            st.hit_p[a] /= st.hit_n[a]

@@ -1,0 +1,57 @@
+"""What DAMON can see of a stretch of sampling intervals: how likely a page of each area is touched in one of them.
+
+- Random access touches a page with probability 1 - exp(-accesses / pages).
+- A sequential sweep that passes the whole area within a sampling interval always touches it.
+- A slower sweep touches a page in the interval in which it passes; `monitor` works that out per region.
+"""
+
+from __future__ import annotations
+
+import math
+
+from .jit import kernel
+from .state import C_BATCH, PHASE
+
+
+@kernel
+def touched_share(x):
+    """Share of pages that are touched by `x` random accesses per page: 1 - exp(-x), quickly where it is easy."""
+    if x < 0.02:
+        return x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - x / 24.0)))
+    return 1.0 if x > 40.0 else 1.0 - math.exp(-x)
+
+
+@kernel
+def clear_hits(st, n):
+    for a in range(st.hit_p.size):
+        st.hit_p[a] = 0.0
+        st.hit_n[a] = n
+        st.sweep_pages[a] = 0.0
+
+
+@kernel
+def see(st, a, p):
+    st.hit_p[a] = 1.0 - (1.0 - st.hit_p[a]) * (1.0 - p)
+
+
+@kernel
+def see_sweep(st, a, covered, per_interval):
+    pages = st.area_end[a] - st.area_start[a]
+    if st.sweep_pages[a] == 0.0:
+        st.sweep_from[a] = st.area_at[a]
+        st.sweep_step[a] = per_interval
+    else:
+        st.sweep_step[a] = max(st.sweep_step[a], per_interval)
+    st.sweep_pages[a] += covered
+    st.area_at[a] = (st.area_at[a] + covered) % pages
+
+
+@kernel
+def see_own_pages(st, running_us, rate):
+    # The program's own code, variables and stack are touched around each batch.
+    batch_us = st.c[C_BATCH] / rate
+    p = min(1.0, running_us / batch_us)
+    ph = st.n[PHASE]
+    for a in range(st.area_hot.size):
+        if st.area_hot[a] > 0 and st.area_phases[a, 0] <= ph <= st.area_phases[a, 1]:
+            st.hit_p[a] = p * st.area_hot[a] / (st.area_end[a] - st.area_start[a])
