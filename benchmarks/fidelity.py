@@ -52,6 +52,8 @@ Recording = dict[str, Any]
 class Order:
     """DAMOOS scores of one workload's settings, in the order of `scenarios`, and how well the two orders agree.
 
+    `kernel_error`, `simulator_error`: standard errors of the scores, from the spread over runs.
+
     `spearman_boots`: the mean correlation of one boot of the kernel with the mean of its others, what a perfect
     simulator would reach with one run a setting.
     """
@@ -60,6 +62,8 @@ class Order:
     scenarios: tuple[str, ...]
     kernel: tuple[float, ...]
     simulator: tuple[float, ...]
+    kernel_error: tuple[float, ...]
+    simulator_error: tuple[float, ...]
     spearman: float
     spearman_boots: float | None
 
@@ -67,7 +71,7 @@ class Order:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recordings", type=Path, default=RECORDINGS, metavar="DIR", help="recordings of a kernel")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="simulated runs of each scenario (3)")
+    parser.add_argument("--seeds", type=int, default=20, metavar="N", help="simulated runs of each scenario (20)")
     parser.add_argument("--only", default="", metavar="REGEX", help="scenarios whose name contains this")
     parser.add_argument("--kernel", default="7.3", help="recordings of this version (7.3)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the simulator's recordings there")
@@ -211,12 +215,14 @@ def score_orders(kernel: dict[str, dict[Path, Recording]], simulated: dict[str, 
     for workload, names in groups.items():
         if workload in bases and len(names) >= 3:
             names.sort(key=lambda name: min_age(kernel, name))
-            left, right = (
-                [score(side[name].values(), side[bases[workload]].values()) for name in names]
+            (left, left_error), (right, right_error) = (
+                zip(*(score_and_error(side[name], side[bases[workload]]) for name in names), strict=True)
                 for side in (kernel, simulated)
             )
             boots = order_of_boots([kernel[name] for name in names], kernel[bases[workload]])
-            orders.append(Order(workload, tuple(names), tuple(left), tuple(right), spearman(left, right), boots))
+            orders.append(
+                Order(workload, tuple(names), left, right, left_error, right_error, spearman(left, right), boots)
+            )
     return orders
 
 
@@ -232,6 +238,13 @@ def order_of_boots(settings: list[dict[Path, Recording]], baseline: dict[Path, R
         )
         for seed in seeds
     )
+
+
+def score_and_error(runs: dict[Path, Recording], baseline: dict[Path, Recording]) -> tuple[float, float]:
+    """DAMOOS score of the mean run, and the standard error of the single runs' scores."""
+    single = [score([run], baseline.values()) for run in runs.values()]
+    error = statistics.stdev(single) / len(single) ** 0.5 if len(single) > 1 else float("nan")
+    return score(runs.values(), baseline.values()), error
 
 
 def first(side: dict[str, dict[Path, Recording]], name: str) -> Recording:
@@ -314,11 +327,14 @@ def headline(report: dict[str, Any]) -> list[str]:
 def order_lines(report: dict[str, Any]) -> list[str]:
     lines = []
     for order in report["orders"]:
-        pairs = zip(order["scenarios"], order["kernel"], order["simulator"], strict=True)
-        cells = ", ".join(f"{name.rsplit('-', 1)[1]} {left:.1f}/{right:.1f}" for name, left, right in pairs)
+        columns = ("scenarios", "kernel", "kernel_error", "simulator", "simulator_error")
+        cells = ", ".join(
+            f"{name.rsplit('-', 1)[1]} {left:.1f} ± {a:.1f} / {right:.1f} ± {b:.1f}"
+            for name, left, a, right, b in zip(*(order[column] for column in columns), strict=True)
+        )
         boots = order["spearman_boots"]
         own = "" if boots is None else f" (a boot of the kernel with its others: {boots:.2f})"
-        lines.append(f"{order['workload']}: Spearman {order['spearman']:.2f}{own}; score kernel/simulator: {cells}")
+        lines.append(f"{order['workload']}: Spearman {order['spearman']:.2f}{own}; score kernel / simulator: {cells}")
     return lines
 
 
@@ -354,14 +370,14 @@ def markdown(report: dict[str, Any], version: str) -> str:
     )
 
 
-def write_between_markers(path: Path, block: str) -> None:
+def write_between_markers(path: Path, block: str, first: str = BEGIN, last: str = END) -> None:
     """Replaces what stands between the markers in `path`; the rest stays."""
-    before, begin, rest = path.read_text().partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = path.read_text().partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        sys.exit(f"{path}: needs the lines {BEGIN} and {END}")
+        sys.exit(f"{path}: needs the lines {first} and {last}")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(f"{before}{BEGIN}\n\n{block}\n\n{END}{after}")
+    temporary.write_text(f"{before}{first}\n\n{block}\n\n{last}{after}")
     os.replace(temporary, path)
 
 
