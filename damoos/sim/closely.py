@@ -6,7 +6,7 @@ import math
 
 from .faulting import absent_pages, to_come, touch_extent, touchable_pages
 from .jit import kernel
-from .memory import coalesce, cut_extent, fault_at_random, first_extent
+from .memory import coalesce, fault_at_random, first_extent, isolate
 from .phases import COARSE, choose_pattern, end_phase, undisturbed_rate
 from .recorder import elapse
 from .state import (
@@ -177,14 +177,8 @@ def _consume_sweep(st, q, cpu_us, todo, rate):
         )
         go = min(stretch, pages - covered, (cpu_us - used) / per_page, (todo - made) / (1.0 / step))
         if before_s + before_u > 0:
-            stop = page + int(math.ceil(go))
-            if st.ext_start[i] < page:
-                cut_extent(st, i, page)
-                if st.ext_end[i] <= page:
-                    i += 1
-            cut_extent(st, i, stop)
-            if st.ext_start[i] >= page and st.ext_end[i] <= max(stop, page + 1):
-                touch_extent(st, q, i)
+            i = isolate(st, i, page, page + max(1, int(math.ceil(go))))
+            touch_extent(st, q, i)
         used += go * per_page
         made += go / step
         covered += max(go, 1e-3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .memory import bring_in, coalesce, cut_extent, first_extent
+from .memory import bring_in, coalesce, first_extent, isolate
 from .state import C_FAULT, C_MINOR, C_READAHEAD, MAJOR_FAULTS, NR_EXTENTS, PHASE
 from .visible import touched_share
 
@@ -142,12 +142,7 @@ def _fault_stretch(st, q, start, end):
     i = first_extent(st, start)
     while i < st.n[NR_EXTENTS] and st.ext_start[i] < end:
         if st.ext_swapped[i] + st.ext_untouched[i] > 0:
-            if st.ext_start[i] < start:
-                cut_extent(st, i, start)
-                if st.ext_end[i] <= start:
-                    i += 1
-                    continue
-            cut_extent(st, i, end)
+            i = isolate(st, i, start, end)
             touch_extent(st, q, i)
         i += 1
 

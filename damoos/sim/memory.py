@@ -62,6 +62,17 @@ def cut_extent(st, i, page):
 
 
 @kernel
+def isolate(st, i, start, end):
+    """Cuts extent `i`, which overlaps pages [start, end), down to them; returns the index of the piece inside."""
+    if st.ext_start[i] < start:
+        cut_extent(st, i, start)
+        if st.ext_end[i] <= start:
+            i += 1
+    cut_extent(st, i, end)
+    return i
+
+
+@kernel
 def coalesce(st, force):
     """Joins neighbours of one area that are alike: all in memory, all in swap or all untouched.
 
@@ -102,12 +113,7 @@ def evict(st, start, end):
     total = 0
     while i < st.n[NR_EXTENTS] and st.ext_start[i] < end:
         if st.ext_end[i] - st.ext_start[i] > st.ext_swapped[i] + st.ext_untouched[i]:
-            if st.ext_start[i] < start:
-                cut_extent(st, i, start)
-                if st.ext_end[i] <= start:
-                    i += 1
-                    continue
-            cut_extent(st, i, end)
+            i = isolate(st, i, start, end)
             resident = st.ext_end[i] - st.ext_start[i] - st.ext_swapped[i] - st.ext_untouched[i]
             st.ext_swapped[i] += resident
             st.area_swapped[st.ext_area[i]] += resident
@@ -139,12 +145,7 @@ def prefetch(st, start, end):
     total = 0
     while i < st.n[NR_EXTENTS] and st.ext_start[i] < end:
         if st.ext_swapped[i] > 0:
-            if st.ext_start[i] < start:
-                cut_extent(st, i, start)
-                if st.ext_end[i] <= start:
-                    i += 1
-                    continue
-            cut_extent(st, i, end)
+            i = isolate(st, i, start, end)
             total += st.ext_swapped[i]
             bring_in(st, i, st.ext_swapped[i], 0)
         i += 1
