@@ -71,6 +71,8 @@ def advance_closely(st, interval_us, cpu_share):
                 st.f[BATCH_LEFT] = st.c[C_BATCH]
             used, made = _consume(st, st.n[PATTERN], dt * cpu_share, min(todo, st.f[BATCH_LEFT]), cpu_share)
             st.f[BATCH_LEFT] -= made
+        if used > dt * cpu_share + 0.01:
+            st.f[DEBT] += used - dt * cpu_share
         wall = min(used / cpu_share, dt)
         st.f[PHASE_ACCESSES] += made
         elapse(st, wall)
@@ -175,9 +177,11 @@ def _consume_sweep(st, q, cpu_us, todo, rate):
         per_page = (
             1.0 / (rate * step) + (before_s * st.c[C_FAULT] / st.c[C_READAHEAD] + before_u * st.c[C_MINOR]) / inside
         )
-        go = min(stretch, pages - covered, (cpu_us - used) / per_page, (todo - made) / (1.0 / step))
+        go = min(stretch, pages - covered, (cpu_us - used) / per_page, (todo - made) * step)
         if before_s + before_u > 0:
-            i = isolate(st, i, page, page + max(1, int(math.ceil(go))))
+            # Whole pages come in and are paid for, at least one; the caller takes a debt for what that is too much.
+            go = max(math.floor(at + go), math.floor(at) + 1.0) - at
+            i = isolate(st, i, page, page + int(math.floor(at + go) - math.floor(at)))
             touch_extent(st, q, i)
         used += go * per_page
         made += go / step
