@@ -86,14 +86,15 @@ def _cell(level: int, colour: bool, count: int = 1) -> tuple[str, str]:
 def _time_axis(edges: NDArray[np.float64], columns: int) -> str:
     # Labels at round times, as many as fit with room between them.
     length = float(edges[-1])
-    axis = [" "] * (columns + 8)
+    axis = [" "] * columns
     axis[:3] = "0 s"
     if length > 0:
         step = next((s for s in _STEPS if s * columns >= 8 * length), length)
         for mark in np.arange(1, int(length / step * (1 + 1e-9)) + 1) * step:
             text = f"{mark:g}"
-            place = round(mark / length * columns)
-            axis[place : place + len(text)] = text
+            place = min(round(mark / length * columns), columns - len(text))
+            if "".join(axis[place - 1 : place + len(text)]).isspace():
+                axis[place : place + len(text)] = text
     return "".join(axis)
 
 
