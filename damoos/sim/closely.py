@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from .faulting import absent_pages, to_come, touch_extent, touchable_pages
+from .faulting import absent_pages, fault_us, to_come, touch_extent, touchable_pages
 from .jit import kernel
 from .memory import coalesce, fault_at_random, first_extent, isolate
 from .phases import COARSE, choose_pattern, end_phase, undisturbed_rate
@@ -13,7 +13,6 @@ from .state import (
     BATCH_LEFT,
     C_BATCH,
     C_BY_TIME,
-    C_FAULT,
     C_LIMIT,
     C_MINOR,
     C_READAHEAD,
@@ -120,7 +119,7 @@ def _cost_now(st, q):
     a = st.pattern_area[q]
     pages = st.area_end[a] - st.area_start[a]
     per_page = 1.0 if st.pattern_random[q] == 1 else min(st.pattern_step[q], 1.0)
-    fault = st.c[C_FAULT] if st.pattern_random[q] == 1 else st.c[C_FAULT] / st.c[C_READAHEAD]
+    fault = fault_us(st, a) if st.pattern_random[q] == 1 else fault_us(st, a) / st.c[C_READAHEAD]
     return 1.0 / st.pattern_rate[q] + per_page * (swapped * fault + untouched * st.c[C_MINOR]) / pages
 
 
@@ -140,7 +139,7 @@ def _consume(st, q, cpu_us, todo, cpu_share):
 def _consume_random(st, q, cpu_us, todo, rate):
     a = st.pattern_area[q]
     pages = float(st.area_end[a] - st.area_start[a])
-    waiting = st.area_swapped[a] * st.c[C_FAULT] + st.area_untouched[a] * st.c[C_MINOR]
+    waiting = st.area_swapped[a] * fault_us(st, a) + st.area_untouched[a] * st.c[C_MINOR]
     m = min(cpu_us * rate, todo)
     used = m / rate
     if waiting > 0.0:
@@ -175,7 +174,7 @@ def _consume_sweep(st, q, cpu_us, todo, rate):
         inside = float(st.ext_end[i] - st.ext_start[i])
         before_s, before_u = touchable_pages(st, q, i)
         per_page = (
-            1.0 / (rate * step) + (before_s * st.c[C_FAULT] / st.c[C_READAHEAD] + before_u * st.c[C_MINOR]) / inside
+            1.0 / (rate * step) + (before_s * fault_us(st, a) / st.c[C_READAHEAD] + before_u * st.c[C_MINOR]) / inside
         )
         go = min(stretch, pages - covered, (cpu_us - used) / per_page, (todo - made) * step)
         if before_s + before_u > 0:

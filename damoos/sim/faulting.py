@@ -6,13 +6,19 @@ import math
 
 from .jit import kernel
 from .memory import bring_in, coalesce, first_extent, isolate
-from .state import C_FAULT, C_MINOR, C_READAHEAD, MAJOR_FAULTS, NR_EXTENTS, PHASE
+from .state import C_FAULT, C_FAULT_HARD, C_MINOR, C_READAHEAD, MAJOR_FAULTS, NR_EXTENTS, PHASE
 from .visible import touched_share
 
 FAULT_SHARE = 0.03
 """Faults that take a greater share of a window make it be followed sampling interval by sampling interval."""
 _TRICKLE = 0.2
 """Up to that many accesses per page in a window its absent pages hardly become fewer."""
+
+
+@kernel
+def fault_us(st, area):
+    """What a swap-in of a page of the area stalls the workload."""
+    return st.c[C_FAULT_HARD] if st.area_hard[area] == 1 else st.c[C_FAULT]
 
 
 @kernel
@@ -62,10 +68,10 @@ def fault_time(st, accesses):
         m = accesses * st.pattern_weight[q]
         if st.pattern_random[q] == 1:
             share = touched_share(m / pages)
-            total += share * (swapped * st.c[C_FAULT] + untouched * st.c[C_MINOR])
+            total += share * (swapped * fault_us(st, a) + untouched * st.c[C_MINOR])
         else:
             share = min(1.0, m * min(st.pattern_step[q], 1.0) / pages)
-            total += share * (swapped * st.c[C_FAULT] / st.c[C_READAHEAD] + untouched * st.c[C_MINOR])
+            total += share * (swapped * fault_us(st, a) / st.c[C_READAHEAD] + untouched * st.c[C_MINOR])
     return total
 
 
@@ -106,7 +112,7 @@ def even_share(st, faults, made, cpu_us):
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
         a = st.pattern_area[q]
         swapped, untouched = absent_pages(st, q)
-        waiting = swapped * st.c[C_FAULT] + untouched * st.c[C_MINOR]
+        waiting = swapped * fault_us(st, a) + untouched * st.c[C_MINOR]
         if waiting > 0.3 * FAULT_SHARE * cpu_us:
             if st.pattern_random[q] == 0:
                 return 0.0

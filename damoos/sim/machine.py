@@ -14,11 +14,13 @@ class Machine:
     """Costs and rates of one machine; times in µs.
 
     Workload: `sequential_per_ms`, `random_per_ms` accesses per ms of an undisturbed workload; `batch_us` what choosing
-    a batch's pattern costs; `major_fault_us` what one swap-in stalls it, `minor_fault_us` one first touch;
-    `readahead_pages` pages that one major fault of a sequential access brings in.
+    a batch's pattern costs; `major_fault_us` what one swap-in stalls it, `major_fault_hard_us` one of a page that is
+    hard to compress (random writes make pages so), `minor_fault_us` one first touch; `readahead_pages` pages that one
+    major fault of a sequential access brings in.
     kdamond: `sample_us` CPU per sampling iteration, `region_sample_us` CPU per region and iteration (clearing and
-    checking one page table entry), `pageout_page_us` and `swapin_page_us` CPU per page of the actions, `scan_page_us`
-    CPU per page that page-out walks over, whether it is in memory or not.
+    checking one page table entry), `pageout_page_us` and `swapin_page_us` CPU per page of the actions,
+    `pageout_hard_page_us` for one that is hard to compress, `scan_page_us` CPU per page that page-out walks over,
+    whether it is in memory or not.
     Clock: `tick_us` the timer tick; sleeps of `coarse_sleep_us` and more are rounded up to whole ticks plus one;
     `slack_us` what a shorter sleep oversleeps.
     Sharing: with `shared_cpu` kdamond and the workload have one CPU between them; then each sampling iteration costs
@@ -34,11 +36,13 @@ class Machine:
     random_per_ms: float
     batch_us: float
     major_fault_us: float
+    major_fault_hard_us: float
     minor_fault_us: float
     readahead_pages: int
     sample_us: float
     region_sample_us: float
     pageout_page_us: float
+    pageout_hard_page_us: float
     scan_page_us: float
     swapin_page_us: float
     tick_us: float

@@ -10,6 +10,7 @@ from __future__ import annotations
 from .jit import kernel
 from .rng import WORKLOAD, binomial, hypergeometric
 from .state import (
+    HARD_OUT,
     MAJOR_FAULTS,
     NR_EXTENTS,
     SWAP_IN,
@@ -116,7 +117,9 @@ def evict(st, start, end):
             i = isolate(st, i, start, end)
             resident = st.ext_end[i] - st.ext_start[i] - st.ext_swapped[i] - st.ext_untouched[i]
             st.ext_swapped[i] += resident
-            st.area_swapped[st.ext_area[i]] += resident
+            area = st.ext_area[i]
+            st.area_swapped[area] += resident
+            st.n[HARD_OUT] += resident * st.area_hard[area]
             total += resident
         i += 1
     if total > 0:

@@ -65,6 +65,8 @@ def begin_phase(st):
         st.f[PHASE_END_AT] = math.inf
     for q in range(first, last):
         st.area_at[st.pattern_area[q]] = 0.0
+        if st.pattern_hardens[q] == 1:
+            st.area_hard[st.pattern_area[q]] = 1
 
 
 @kernel

@@ -32,6 +32,7 @@ class Program:
     phase_work: Floats
     pattern_area: Ints
     pattern_random: Ints
+    pattern_hardens: Ints
     pattern_step: Floats
     pattern_weight: Floats
     pattern_rate: Floats
@@ -69,6 +70,7 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
         phase_work=phase_work,
         pattern_area=np.array([layout.region_area[index[p.region]] for p in patterns], np.int64),
         pattern_random=np.array([p.random for p in patterns], np.int64),
+        pattern_hardens=np.array([p.random and p.rw_mode != "ro" for p in patterns], np.int64),
         pattern_step=np.array([max(p.stride, 1) / PAGE for p in patterns], float),
         pattern_weight=weight,
         pattern_rate=rate,

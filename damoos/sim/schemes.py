@@ -20,11 +20,13 @@ from .state import (
     A_WILLNEED,
     AGGR_US,
     C_PAGEOUT,
+    C_PAGEOUT_HARD,
     C_SCAN,
     C_SHARED,
     C_SWAPIN,
     CUR,
     DONE,
+    HARD_OUT,
     KDAMOND_CPU,
     NR_REGIONS,
     PASSED,
@@ -168,9 +170,11 @@ def _page_out(st, start, end):
     out = 0
     while at < end and st.n[DONE] == 0:
         after = min(end, at + piece)
+        hard = -st.n[HARD_OUT]
         gone = evict(st, at, after)
+        hard += st.n[HARD_OUT]
         out += gone
-        st.f[UNDONE] += gone * st.c[C_PAGEOUT] + (after - at) * st.c[C_SCAN]
+        st.f[UNDONE] += (gone - hard) * st.c[C_PAGEOUT] + hard * st.c[C_PAGEOUT_HARD] + (after - at) * st.c[C_SCAN]
         if st.f[UNDONE] >= _LEAST_WORK_US:
             work(st)
         at = after

@@ -40,6 +40,7 @@ NR_SAMPLED = 32  # region checks made, for kdamond's CPU
 TOTAL_PAGES = 33  # pages that the regions cover
 CHECK_MIN = 34  # whether regions may be longer than the minimal number of regions allows
 WORKLOAD_PAGES = 35  # pages of areas that can be paged out
+HARD_OUT = 36  # pages paged out that are hard to compress
 N_SIZE = 40
 
 # Floats of a run: `State.f`.
@@ -58,7 +59,7 @@ F_SIZE = 16
 # Costs and rates: `State.c`.
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
 C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
-C_SCAN = 16
+C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD = 16, 17, 18
 C_SIZE = 20
 
 # Rows of `State.scheme` (int64) and `State.stats` (int64).
@@ -88,6 +89,7 @@ class State(NamedTuple):
     area_end: np.ndarray  # int64 [A]
     area_hot: np.ndarray  # int64 [A] pages of the program's own loop
     area_phases: np.ndarray  # int64 [A, 2] first and last phase in which they are hot
+    area_hard: np.ndarray  # int64 [A] 1: random writes have made its pages hard to compress
     area_swapped: np.ndarray  # int64 [A] pages
     area_untouched: np.ndarray  # int64 [A] pages
     area_at: np.ndarray  # float64 [A] position of sequential access, pages from the area's start
@@ -112,6 +114,7 @@ class State(NamedTuple):
     phase_done: np.ndarray  # float64 [P] accesses made
     pattern_area: np.ndarray  # int64 [Q]
     pattern_random: np.ndarray  # int64 [Q] 1: random
+    pattern_hardens: np.ndarray  # int64 [Q] 1: it writes at random
     pattern_step: np.ndarray  # float64 [Q] pages per sequential access
     pattern_weight: np.ndarray  # float64 [Q] chance to be chosen for a batch
     pattern_rate: np.ndarray  # float64 [Q] accesses per µs undisturbed
@@ -169,6 +172,7 @@ def build_state(
         area_end=np.array([a.end for a in areas], np.int64),
         area_hot=own,
         area_phases=np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
+        area_hard=np.zeros(n_areas, np.int64),
         area_swapped=np.zeros(n_areas, np.int64),
         area_untouched=untouched.copy(),
         area_at=np.zeros(n_areas),
@@ -193,6 +197,7 @@ def build_state(
         phase_done=np.zeros(len(program.phase_us)),
         pattern_area=program.pattern_area,
         pattern_random=program.pattern_random,
+        pattern_hardens=program.pattern_hardens,
         pattern_step=program.pattern_step,
         pattern_weight=program.pattern_weight,
         pattern_rate=program.pattern_rate,
@@ -231,6 +236,7 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_SAMPLE], c[C_REGION] = machine.sample_us, machine.region_sample_us
     c[C_PAGEOUT], c[C_SWAPIN] = machine.pageout_page_us, machine.swapin_page_us
     c[C_SCAN] = machine.scan_page_us
+    c[C_FAULT_HARD], c[C_PAGEOUT_HARD] = machine.major_fault_hard_us, machine.pageout_hard_page_us
     c[C_TICK], c[C_COARSE], c[C_SLACK] = machine.tick_us, machine.coarse_sleep_us, machine.slack_us
     c[C_SWITCH], c[C_WAIT], c[C_SHARED] = machine.switch_us, machine.wait_share, machine.shared_cpu
     c[C_BY_TIME] = pace.timing == "time"

@@ -285,3 +285,21 @@ def test_a_stride_of_many_pages_brings_back_only_the_pages_it_touches() -> None:
     result = open_backend("sim:zram", pace=Pace(prefault=True)).start(comb, kdamonds(PAGEOUT), 1).finish()
     # of 48 MiB every sixteenth page is used, half of them at a time
     assert result.rss_last_bytes < 8 * MIB
+
+
+@pytest.mark.parametrize(("mode", "hard"), [("ro", False), ("wo", True), ("rw", True)])
+def test_random_writes_make_pages_costly_to_page_out(mode: str, hard: bool) -> None:
+    workload = MasimWorkload(
+        "w",
+        (Region("a", 32 * MIB), Region("b", 32 * MIB)),
+        tuple(Phase(f"p{i}", 4_000, (Pattern("ab"[i % 2], True, 1, 1, mode),)) for i in range(4)),
+    )
+    machine = load_machine("vm-lab")
+    backend = open_backend("sim:vm-lab", pace=Pace(prefault=True))
+    alone = backend.start(workload, kdamonds(), 1).finish()
+    result = backend.start(workload, kdamonds(PAGEOUT), 1).finish()
+    pages = result.swap_out_bytes / 4096
+    cost = (result.kdamond_cpu_s - alone.kdamond_cpu_s * result.runtime_s / alone.runtime_s) * 1e6 / pages
+    assert pages > 10_000
+    # 'b' is paged out first before anything has written to it
+    assert (cost > 1.15 * machine.pageout_page_us) == hard
