@@ -198,7 +198,7 @@ class HeatMap:
 class Outcome:
     """A whole study. `best` is the number of the trial named winner (None: no trial was feasible), also when
     verification says that it does not help; `recommended` is what to deploy: the winner's kdamonds if it helps, else
-    kdamonds without a scheme. `front`: trial numbers of the Pareto front (runtime overhead, RSS overhead), fastest
+    kdamonds without a scheme. `front`: feasible trials on the Pareto front (runtime overhead, RSS overhead), fastest
     first. `created`: local time, ISO 8601. `workload_time_s`: what the study charged, s of `time_kind`."""
 
     workload: WorkloadInfo

@@ -199,8 +199,8 @@ def _outcome(
     seed = run_seeds(request.seed, Stream.VERIFY, 1)[0]
     results = {label: meter.bench.result(kdamonds, seed) for label, kdamonds in shown.items()}
     plain = results[NO_SCHEME]
-    finished = [t for t in trials if t.state == "complete"]
-    points = [(-_known(t.runtime_overhead_percent), -_known(t.rss_overhead_percent)) for t in finished]
+    allowed = [t for t in trials if t.state == "complete" and t.feasible]
+    points = [(-_known(t.runtime_overhead_percent), -_known(t.rss_overhead_percent)) for t in allowed]
     without = env.space.base.with_schemes(())
     recommended = shown[verdict.recommended] if verdict.recommended != NO_SCHEME else None
     return Outcome(
@@ -227,7 +227,7 @@ def _outcome(
         baseline=baseline,
         trials=trials,
         best=verdict.best,
-        front=tuple(finished[i].number for i in pareto_front(points)),
+        front=tuple(allowed[i].number for i in pareto_front(points)),
         verification=verdict.verification,
         recommended=to_damo(recommended if recommended is not None else without),
         series=tuple(_series(label, result) for label, result in results.items()),
