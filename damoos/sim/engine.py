@@ -30,11 +30,13 @@ from .state import (
     C_SAMPLE,
     C_SHARED,
     C_SLACK,
+    C_START,
     C_SWITCH,
     C_TICK,
     C_WAIT,
     CUR,
     DAMON_ON,
+    DEBT,
     DONE,
     EXACT,
     KDAMOND_CPU,
@@ -70,6 +72,8 @@ def turn_on(st):
     count_pages(st)
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
+    if st.c[C_SHARED] != 0.0:
+        st.f[DEBT] += st.c[C_START]
     schedule(st)
 
 

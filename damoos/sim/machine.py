@@ -25,7 +25,8 @@ class Machine:
     `slack_us` what a shorter sleep oversleeps.
     Sharing: with `shared_cpu` kdamond and the workload have one CPU between them; then each sampling iteration costs
     the workload `switch_us` more than kdamond's CPU, and kdamond waits `wait_share` of its own CPU time for the CPU
-    while the workload runs. `rss_base_bytes`: resident memory of the process that can't be paged out.
+    while the workload runs; turning DAMON on takes the workload `start_us` once.
+    `rss_base_bytes`: resident memory of the process that can't be paged out.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Machine:
     slack_us: float
     switch_us: float
     wait_share: float
+    start_us: float
     rss_base_bytes: int
 
 

@@ -59,7 +59,7 @@ F_SIZE = 16
 # Costs and rates: `State.c`.
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
 C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
-C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD = 16, 17, 18
+C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
 C_SIZE = 20
 
 # Rows of `State.scheme` (int64) and `State.stats` (int64).
@@ -235,7 +235,7 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_FAULT], c[C_MINOR], c[C_READAHEAD] = machine.major_fault_us, machine.minor_fault_us, machine.readahead_pages
     c[C_SAMPLE], c[C_REGION] = machine.sample_us, machine.region_sample_us
     c[C_PAGEOUT], c[C_SWAPIN] = machine.pageout_page_us, machine.swapin_page_us
-    c[C_SCAN] = machine.scan_page_us
+    c[C_SCAN], c[C_START] = machine.scan_page_us, machine.start_us
     c[C_FAULT_HARD], c[C_PAGEOUT_HARD] = machine.major_fault_hard_us, machine.pageout_hard_page_us
     c[C_TICK], c[C_COARSE], c[C_SLACK] = machine.tick_us, machine.coarse_sleep_us, machine.slack_us
     c[C_SWITCH], c[C_WAIT], c[C_SHARED] = machine.switch_us, machine.wait_share, machine.shared_cpu
