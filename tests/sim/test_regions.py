@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from damoos.sim import regions
 from damoos.sim.jit import callable_kernel
-from damoos.sim.state import LAST_NR_REGIONS, NR_REGIONS, SIZE_LIMIT
+from damoos.sim.state import AGGR_US, LAST_NR_REGIONS, NR_REGIONS, SAMPLE_US, SIZE_LIMIT
 
 from .states import rows_of, state_of
 
@@ -21,6 +21,7 @@ merge_regions = callable_kernel(regions.merge_regions)
 moving_sum = callable_kernel(regions.moving_sum)
 next_threshold = callable_kernel(regions.next_threshold)
 reset_aggregated = callable_kernel(regions.reset_aggregated)
+samples_per_aggregation = callable_kernel(regions.samples_per_aggregation)
 set_regions = callable_kernel(regions.set_regions)
 split_regions = callable_kernel(regions.split_regions)
 
@@ -194,13 +195,22 @@ def test_fitting_keeps_counters_of_what_stays_and_clears_what_is_new() -> None:
     assert rows_of(state) == [(8, 16, 3, 2, 9), (16, 24, 0, 0, 0), (24, 28, 5, 5, 1)]
 
 
-@pytest.mark.parametrize(("size", "minimum", "limit", "count"), [(10, 10, 1, 10), (10, 3, 4, 3), (12, 3, 4, 3)])
+@pytest.mark.parametrize(
+    ("size", "minimum", "limit", "count"), [(10, 10, 1, 10), (10, 15, 1, 10), (10, 3, 4, 3), (12, 3, 4, 3)]
+)
 def test_minimal_number_of_regions(size: int, minimum: int, limit: int, count: int) -> None:
     state, handle = state_of([(0, size, 7, 6, 5)], min_nr_regions=minimum)
     apply_min_nr_regions(handle)
     assert state.n[SIZE_LIMIT] == limit
     assert len(rows_of(state)) == count
     assert {r[2:] for r in rows_of(state)} == {(7, 6, 5)}
+
+
+@pytest.mark.parametrize(("sample_us", "aggr_us", "expected"), [(0, 5000, 5000), (0, 0, 1), (30_000, 100_000, 3)])
+def test_samples_per_aggregation(sample_us: int, aggr_us: int, expected: int) -> None:
+    state, handle = state_of([(0, 10)])
+    state.n[SAMPLE_US], state.n[AGGR_US] = sample_us, aggr_us
+    assert samples_per_aggregation(handle) == expected
 
 
 @pytest.mark.parametrize(
