@@ -27,7 +27,7 @@ class Host(Protocol):
         """As the command line names it: `host`, `vm:7.3`, `ssh:me@there`."""
 
     def read(self, path: str) -> str:
-        """The text of a file without its final newline."""
+        """The text of a file without its final newline; EISDIR for a folder."""
 
     def write(self, path: str, value: str) -> None:
         """One complete value in one write. The file exists already; it is never created."""
@@ -127,3 +127,23 @@ def _host_error(path: str, error: OSError, value: str | None = None) -> HostErro
     if error.errno in (errno.EACCES, errno.EPERM) and os.geteuid() != 0:
         reason += "; DAMON's files are root's: run it with sudo"
     return HostError(path, error.errno or 0, reason, value=value)
+
+
+def read_tree(host: Host, folder: str) -> dict[str, str]:
+    """Every readable file below `folder`: path relative to it -> text without final newline. Raises HostError.
+
+    In one go where the host can; else folder by folder. Files that may not be read at all are left out.
+    """
+    if isinstance(host, TreeReader):
+        return host.read_tree(folder)
+    found: dict[str, str] = {}
+    for name in host.listdir(folder):
+        path = f"{folder}/{name}"
+        try:
+            found[name] = host.read(path)
+        except HostError as error:
+            if error.errno == errno.EISDIR:
+                found |= {f"{name}/{below}": text for below, text in read_tree(host, path).items()}
+            elif error.errno != errno.EACCES:
+                raise
+    return found
