@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from damoos.damon.attrs import Intervals
 from damoos.damon.kdamonds import Context, Kdamonds
@@ -147,7 +147,7 @@ class Control:
         writes = plan(current, wanted)
         for write in writes:
             try:
-                self.patience(functools.partial(self.host.write, write.path, write.new))
+                self.patience(partial(self.host.write, write.path, write.new))
             except HostError as error:
                 if error.errno not in (errno.EINVAL, errno.ERANGE):
                     raise

@@ -97,7 +97,14 @@ class LocalHost:
 
     def exists(self, path: str) -> bool:
         """See Host.exists."""
-        return self._real(path).exists()
+        real = self._real(path)
+        try:
+            os.stat(real)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:
+            raise _host_error(path, error) from error
+        return True
 
     def _real(self, path: str) -> Path:
         if not path.startswith("/") or ".." in path.split("/"):

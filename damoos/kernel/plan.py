@@ -51,7 +51,7 @@ def plan(current: Mapping[str, str], wanted: Iterable[Wanted]) -> tuple[Write, .
 
 
 def forget_below(state: dict[str, str], count: str) -> None:
-    """Drops what is in the numbered folders beside the count file at path `count`."""
+    """Drops from `state`, by path, what is in the numbered folders beside the count file at path `count`."""
     folder = count.rpartition("/")[0]
     start = f"{folder}/" if folder else ""
     for path in [path for path in state if path.startswith(start) and path[len(start) :].split("/")[0].isdecimal()]:
