@@ -217,6 +217,11 @@ def chosen(text: str) -> str:
     return marked[0] if len(words) > 1 and len(marked) == 1 else text
 
 
+def boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
 class Journal:
     """What files held before their first write, and the workload's mark; in memory, and in a file if one is given.
 
@@ -257,13 +262,15 @@ class Journal:
         for line in lines[:-1]:  # what follows the last newline was never finished, so its write never happened
             entry = json.loads(line)
             if "root" in entry:
+                if entry["boot"] != boot_id():
+                    break  # the kernel of which this tells is gone, with all that was set in it
                 if entry["root"] != self.tree.root:
                     raise Refused(f"this journal is about {entry['root']}", path=self.path)
             elif "mark" in entry:
                 self.marks.append(entry["mark"])
             else:
                 self.entries.append(entry)
-        if not lines[:-1]:
+        if not self.entries and not self.marks:
             self._clear()
 
     def _clear(self) -> None:
@@ -271,7 +278,7 @@ class Journal:
         self.known = set()
         if self.fd >= 0:
             os.ftruncate(self.fd, 0)
-            self._append({"format": VERSION, "root": self.tree.root})
+            self._append({"format": VERSION, "root": self.tree.root, "boot": boot_id()})
             for mark in self.marks:  # the workload may still run
                 self._append({"mark": mark})
 

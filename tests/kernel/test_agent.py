@@ -23,6 +23,7 @@ from damoos.errors import BackendError, HostError
 from damoos.kernel.link import AGENT, AgentHost, AgentLink, agent_argv
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
+BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 FILES = {
     "sys/a/value": "12\n",
     "sys/a/choice": "always [madvise] never\n",
@@ -452,15 +453,23 @@ def test_kill_9_of_the_agent_is_made_good_by_the_next(root: Path, tmp_path: Path
 
 def test_a_torn_last_line_of_the_journal_never_happened(root: Path, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
-    whole = [{"format": 1, "root": str(root)}, {"path": "/sys/a/value", "old": "12\n"}]
+    whole = [{"format": 1, "root": str(root), "boot": BOOT}, {"path": "/sys/a/value", "old": "12\n"}]
     journal.write_text("".join(json.dumps(line) + "\n" for line in whole) + '{"path": "/sys/a/empty", "ol')
     (root / "sys/a/value").write_text("9")
     done = subprocess.run([*agent_argv(str(root), str(journal)), "--recover"], capture_output=True, text=True)
     assert done.returncode == 0 and untouched(root)
 
 
+def test_a_journal_from_before_a_reboot_is_void(root: Path, tmp_path: Path) -> None:
+    old = [{"format": 1, "root": str(root), "boot": "another"}, {"path": "/sys/a/value", "old": "99\n"}]
+    (tmp_path / "journal").write_text("".join(json.dumps(line) + "\n" for line in old))
+    with AgentLink(agent_argv(str(root), str(tmp_path / "journal"))) as link:
+        assert link.hello["recovered"]["restored"] == []
+    assert untouched(root)
+
+
 def test_a_journal_of_another_root_is_refused(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "journal").write_text('{"format": 1, "root": "/elsewhere"}\n')
+    (tmp_path / "journal").write_text(json.dumps({"format": 1, "root": "/elsewhere", "boot": BOOT}) + "\n")
     with pytest.raises(BackendError, match="/elsewhere"):
         AgentLink(agent_argv(str(root), str(tmp_path / "journal")))
 
