@@ -22,9 +22,6 @@ from . import abi
 from .host import Host
 from .patience import Patience
 
-RUN_FOLDER = "run/damoos"
-"""Where lock and journal of a host are, below its root."""
-
 # Kernel: the debugfs interface of DAMON, deprecated in 6.9 (with the longer name) and removed in 6.14.
 _DEBUGFS = "/sys/kernel/debug/damon"
 _DEBUGFS_SWITCHES = (f"{_DEBUGFS}/monitor_on", f"{_DEBUGFS}/monitor_on_DEPRECATED")
@@ -102,10 +99,33 @@ def _debugfs(host: Host) -> list[DamonUser]:
     return [DamonUser("DAMON's debugfs interface", None, f"echo off > {path}") for path in on]
 
 
+def lock_path(root: Path) -> Path:
+    """Where the lock of the host with this root is: the same for all its users, gone with a restart."""
+    return root / "run" / "damoos" / "lock"
+
+
+def lock_holder(path: Path) -> str | None:
+    """The pid of the damoos that holds a lock ("unknown" if it has not said yet); None if nobody does.
+
+    Takes nothing. None also where the lock may not be looked at, as by others than root.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None
+    except BlockingIOError:
+        return _holder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 class HostLock:
     """One damoos a host: a lock on a file, gone with its process however that ends. Use as a context manager.
 
-    `path` has to be the same for all users of the host, so it is root's (`RUN_FOLDER`); folders are made as needed.
+    `path` has to be the same for all users of the host (`lock_path`); its folders are made as needed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -122,7 +142,7 @@ class HostLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            holder = _holder(descriptor)
             os.close(descriptor)
             raise DamonInUseError(
                 f"another damoos (pid {holder}) works on this host and holds {self.path}; wait for it or end it"
@@ -145,3 +165,7 @@ class HostLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.release()
+
+
+def _holder(descriptor: int) -> str:
+    return os.pread(descriptor, 32, 0).decode(errors="replace").strip() or "unknown"

@@ -27,7 +27,7 @@ from damoos.errors import BackendError, DamonInUseError, HostError
 from . import abi
 from .host import Host, read_tree
 from .patience import Patience
-from .plan import as_wanted, forget_below, is_input, plan
+from .plan import forget_below, is_input, plan_afresh
 
 FORMAT = 1
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -134,6 +134,11 @@ class JournalingHost:
             os.fsync(file.fileno())
 
 
+def journal_path(root: Path) -> Path:
+    """Where the journal of the host with this root is; after a restart there is neither it nor anything to undo."""
+    return root / "run" / "damoos" / "journal.jsonl"
+
+
 def load(path: Path) -> Journal:
     """A journal from its file. A line that was cut off by a crash is about a write that did not happen. Raises
     BackendError for anything else that is no journal."""
@@ -236,13 +241,7 @@ def _is_ours(host: Host, journal: Journal, number: int, wait: Patience) -> bool:
 
 
 def _restore_damon(host: Host, before: Mapping[str, str], wait: Patience) -> list[str]:
-    count = f"{abi.KDAMONDS}/nr_kdamonds"
-    now = wait(partial(host.read, count))
-    if now == before["nr_kdamonds"] == "0":
-        return []
-    # Results of our runs may lie in the folders, whatever their inputs say; only fresh ones are without. So the count
-    # is written even if it is right.
-    writes = plan({"nr_kdamonds": now if now != before["nr_kdamonds"] else ""}, as_wanted(before))
+    writes = plan_afresh(wait(partial(host.read, f"{abi.KDAMONDS}/nr_kdamonds")), before)
     for write in writes:
         wait(partial(host.write, write.path, write.new))
     return [write.path for write in writes]

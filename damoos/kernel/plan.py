@@ -50,6 +50,18 @@ def plan(current: Mapping[str, str], wanted: Iterable[Wanted]) -> tuple[Write, .
     return tuple(writes)
 
 
+def plan_afresh(count: str, values: Mapping[str, str]) -> tuple[Write, ...]:
+    """The writes that bring back `values`, a tree's inputs as read earlier, whatever the tree holds now.
+
+    `count`: what `nr_kdamonds` reads now. It is written even if it is right, unless both are 0: results of runs may lie
+    in the folders, and only fresh ones are without.
+    """
+    wanted = as_wanted(values)
+    if count == values["nr_kdamonds"]:
+        count = "0" if count == "0" else ""
+    return plan({"nr_kdamonds": count}, wanted)
+
+
 def forget_below(state: dict[str, str], count: str) -> None:
     """Drops from `state`, by path, what is in the numbered folders beside the count file at path `count`."""
     folder = count.rpartition("/")[0]

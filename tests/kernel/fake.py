@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from damoos.damon.features import FIRST_KERNEL, kernel_version
 from damoos.errors import HostError
@@ -228,3 +229,11 @@ class FakeTree:
         if keyword == "update_tuned_intervals" and any(self.tuned):
             intervals = f"{context}/monitoring_attrs/intervals"
             self.files[f"{intervals}/sample_us"], self.files[f"{intervals}/aggr_us"] = map(str, self.tuned)
+
+
+def plant(host: FakeTree, root: Path) -> None:
+    """The files of a fake as real ones below `root`, for what reads through LocalHost."""
+    for path, text in host.files.items():
+        file = root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import BackendError, DamonInUseError
 from damoos.kernel import abi
 from damoos.kernel.control import Control
-from damoos.kernel.guards import HostLock, damon_users, refuse_if_used
+from damoos.kernel.guards import HostLock, damon_users, lock_holder, lock_path, refuse_if_used
 from damoos.kernel.host import LocalHost
 from damoos.kernel.patience import Patience
 
@@ -79,13 +80,16 @@ def test_a_lock_that_stays_taken_counts_as_in_use() -> None:
 
 
 def test_only_one_holds_the_lock_of_a_host(tmp_path: Path) -> None:
-    path = tmp_path / "run" / "damoos" / "lock"
+    path = lock_path(tmp_path)
+    assert lock_holder(path) is None
     with HostLock(path):
+        assert lock_holder(path) == str(os.getpid())
         with pytest.raises(DamonInUseError, match=r"pid \d+"):
             HostLock(path).acquire()
     with HostLock(path) as lock:
         lock.release()
         lock.release()
+        assert lock_holder(path) is None
 
 
 def test_the_lock_goes_with_its_process(tmp_path: Path) -> None:
