@@ -392,15 +392,29 @@ def marked(marks: list[str]) -> list[int]:
 
 
 def kill_marked(marks: list[str], patience_s: float = 5.0) -> int:
-    """Kills all that `marked` finds, until none is left or time is up; how many there were at first."""
-    first = pids = marked(marks)
+    """Kills all that `marked` finds and all that this process has adopted, until none is left or time is up; how many.
+
+    Only when no child of its own runs any more: each child is then one that a workload left.
+    """
+    killed: set[int] = set()
     deadline = time.monotonic() + patience_s
-    while pids and time.monotonic() < deadline:
+    while True:
+        reap_all()
+        pids = marked(marks) + children(os.getpid())
+        if not pids or time.monotonic() > deadline:
+            return len(killed)
         for pid in pids:
             kill(pid, signal.SIGKILL)
+        killed.update(pids)
         time.sleep(0.005)
-        pids = marked(marks)
-    return len(first)
+
+
+def reap_all() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
 
 
 def kill(pid: int, number: int) -> None:
@@ -825,7 +839,6 @@ class Agent:
         assert workload.ended is not None
         workload.ended["sample"] = self.sampler.take(None)
         workload.ended["left"] = kill_marked([workload.mark])
-        workload.reap()
         self._send({"event": "ended", **workload.ended})
         for number in self.stop_ids:
             self._send({"id": number, "ok": True, "status": workload.ended["status"]})
@@ -989,7 +1002,6 @@ class Agent:
             workload.tick(time.monotonic())
             time.sleep(0.005)
         kill_marked([workload.mark])
-        workload.reap()
 
 
 FILE_REQUESTS = {

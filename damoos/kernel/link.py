@@ -122,6 +122,13 @@ class AgentLink:
                 self._end_process()
         return self._ending
 
+    def abandon(self) -> None:
+        """Cuts the link at once, as a death of this process would: the agent then undoes everything by itself."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._lost = True
+        self._end_process()
+
     def __enter__(self) -> Self:
         return self
 

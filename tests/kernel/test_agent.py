@@ -272,6 +272,20 @@ def test_no_descendant_outlives_the_workload(link: AgentLink) -> None:
     assert alive(mark) == []
 
 
+def test_a_descendant_without_the_mark_is_found_as_an_orphan(link: AgentLink, tmp_path: Path) -> None:
+    # it has left its session, lost its parent and cleared its environment
+    out = tmp_path / "out"
+    code = (
+        "import os\nif os.fork() == 0:\n    os.setsid()\n"
+        f"    print(os.getpid(), flush=True)\n    os.execve({SLEEP[0]!r}, {SLEEP!r}, {{}})\n"
+        "import time; time.sleep(0.3)"
+    )
+    link.request("start", argv=python(code), user=ME, output=str(out))
+    event = link.wait("ended", 20)
+    assert event is not None and event["left"] == 1
+    assert gone(int(out.read_text()))
+
+
 def test_samples_follow_memory_of_children_too(link: AgentLink) -> None:
     grow = "import time; x = bytearray(b'1') * (64 << 20); time.sleep(60)"
     code = f"import subprocess; subprocess.run({python(grow)!r})"
