@@ -21,6 +21,7 @@ write PATH VALUE [keep] [below]         never creates a file. `keep` false: not 
 list PATH                               "names": {name: "dir" | "file" | "other"}; PATH "" is the root
 kind PATH                               "kind": as above, or null if there is none
 batch OPS                               "replies" of file requests in order, up to the first that fails
+fetch PORT [path] [host]                "text" of http://HOST:PORT/PATH of this machine itself ("127.0.0.1", "::1")
 restore                                 undoes the writes: "restored", "gone" (no longer there), "failed"
 start ARGV [cwd] [env] [user]           "pid", "mark". As root it needs a `user`, or SUDO_USER; `env` is added to the
       [timeout_s] [grace_s] [output]    agent's; both streams go to the file `output` (null: dropped)
@@ -60,6 +61,7 @@ VERSION = 1
 DEFAULT_EVERY_S = 0.5
 DEFAULT_GRACE_S = 3.0
 BUSY_S = 5.0  # how long undoing a write is tried again where the kernel says EBUSY
+FETCH_S = 5.0
 LINE_MAX = 1 << 20
 FILE_MAX = 1 << 20
 PIPE_BUF = 4096
@@ -727,6 +729,31 @@ def pressure(text: bytes) -> dict[str, int]:
     return totals
 
 
+def fetch(host: str, port: int, path: str) -> str:
+    """What a server on this machine answers to a GET, as text. Raises Refused."""
+    import socket  # half a MiB that few need
+
+    if not (host == "::1" or host.startswith("127.")) or not path.startswith("/") or set(path) & set(" \r\n"):
+        raise Refused("not a URL of this machine", value=f"http://{host}:{port}{path}")
+    try:
+        with socket.create_connection((host, port), FETCH_S) as link:
+            # in the old protocol, so that the answer comes in one piece and ends with the connection
+            link.sendall(f"GET {path} HTTP/1.0\r\nHost: {host}\r\nAccept: */*\r\n\r\n".encode("ascii"))
+            answer = b""
+            while len(answer) < FILE_MAX:
+                piece = link.recv(65536)
+                if not piece:
+                    break
+                answer += piece
+    except OSError as error:
+        raise Refused.of(error, value=f"http://{host}:{port}{path}") from None
+    head, _, body = answer.partition(b"\r\n\r\n")
+    words = head.split(None, 2)
+    if len(words) < 2 or words[1] != b"200":
+        raise Refused("the server answers " + head[:80].decode("ascii", "replace").split("\r")[0], value=path)
+    return body.decode("utf-8", "replace")
+
+
 def children(pid: int) -> list[int]:
     found: list[int] = []
     try:
@@ -976,6 +1003,10 @@ class Agent:
     def _kind(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"kind": self.tree.kind(request["path"])}
 
+    def _fetch(self, request: dict[str, Any]) -> dict[str, Any]:
+        host = request.get("host", "127.0.0.1")
+        return {"text": fetch(host, int(request["port"]), request.get("path", "/"))}
+
     def _batch(self, request: dict[str, Any]) -> dict[str, Any]:
         raise Refused("a batch in a batch")
 
@@ -1005,6 +1036,7 @@ class Agent:
 
 
 FILE_REQUESTS = {
+    "fetch": Agent._fetch,
     "read": Agent._read,
     "write": Agent._write,
     "list": Agent._list,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import http.server
 import json
 import os
 import pwd
@@ -12,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,6 +182,33 @@ def test_a_batch_stops_at_the_first_failure(link: AgentLink, root: Path) -> None
     assert (root / "sys/a/value").read_text() == "5"
     with pytest.raises(BackendError):
         link.request("batch", ops=[{"do": "batch", "ops": []}])
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = f"asked {self.path}".encode()
+        self.send_response(200 if self.path != "/missing" else 404)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+def test_fetches_from_the_machine_itself_and_nowhere_else(link: AgentLink) -> None:
+    with http.server.HTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = server.server_port
+        assert link.request("fetch", port=port, path="/metrics?a=b")["text"] == "asked /metrics?a=b"
+        with pytest.raises(BackendError, match="404"):
+            link.request("fetch", port=port, path="/missing")
+        for wrong in ({"host": "10.0.0.1"}, {"path": "/a b"}, {"path": "x"}, {"host": "localhost.example.org"}):
+            with pytest.raises(BackendError, match="not a URL of this machine"):
+                link.request("fetch", port=port, **wrong)
+        server.shutdown()
+    with pytest.raises(BackendError, match="refused"):
+        link.request("fetch", port=port)
 
 
 def test_bad_requests_get_an_answer_and_harm_nothing(link: AgentLink) -> None:
