@@ -16,7 +16,7 @@ from damoos.workload.pace import Pace
 
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
-PYTHON, JOURNAL, FOLDER = "/bin/python3", "/tmp/agent.journal", "/root"
+PYTHON, JOURNAL, FOLDER = "/bin/python3", "/root/agent.journal", "/root"
 KDAMONDS = "/sys/kernel/mm/damon/admin/kdamonds"
 CONTEXT = f"{KDAMONDS}/0/contexts/0"
 THP = "/sys/kernel/mm/transparent_hugepage/enabled"
