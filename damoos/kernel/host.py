@@ -27,7 +27,7 @@ class Host(Protocol):
         """As the command line names it: `host`, `vm:7.3`, `ssh:me@there`."""
 
     def read(self, path: str) -> str:
-        """The text of a file without its final newline; EISDIR for a folder."""
+        """The text of a file without its final newline; EISDIR (or errno 0) for a folder."""
 
     def write(self, path: str, value: str) -> None:
         """One complete value in one write. The file exists already; it is never created."""
@@ -124,7 +124,7 @@ def _is_of_this_kernel(path: Path) -> bool:
     if any(resolved.is_relative_to(folder) for folder in _KERNEL_FOLDERS):
         return True
     # A file that is not there yet lies on the device of its nearest folder.
-    while not resolved.exists():
+    while not os.path.exists(resolved):
         resolved = resolved.parent
     return resolved.stat().st_dev in {os.stat(folder).st_dev for folder in _KERNEL_FOLDERS if os.path.ismount(folder)}
 
@@ -149,8 +149,13 @@ def read_tree(host: Host, folder: str) -> dict[str, str]:
         try:
             found[name] = host.read(path)
         except HostError as error:
-            if error.errno == errno.EISDIR:
+            if _may_be_folder(error):
                 found |= {f"{name}/{below}": text for below, text in read_tree(host, path).items()}
             elif error.errno != errno.EACCES:
                 raise
     return found
+
+
+def _may_be_folder(error: HostError) -> bool:
+    # Agents know that something is no file before the system says so, and then tell no number.
+    return error.errno in (errno.EISDIR, 0)

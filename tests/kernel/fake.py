@@ -34,7 +34,7 @@ class FakeTree:
     """A Host: the DAMON of one of the recorded kernels.
 
     `alive`: pids of processes. `regions` and `stats`: what update keywords report. `tuned`: what the kernel tuned
-    sample_us and aggr_us to. `busy`: how many of the next locked accesses answer EBUSY. `writes` and `reads` are kept.
+    sample_us and aggr_us to. `busy`: how many of the next locked accesses answer EBUSY. `writes` are kept.
     """
 
     kernel: str = "7.3"

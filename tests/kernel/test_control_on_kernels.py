@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from damoos.damon.filters import Filter, Probe, ProbeFilter
 from damoos.damon.kdamonds import AddressRange, Context, Kdamond, Kdamonds, Target
 from damoos.damon.quotas import Dest, QuotaGoal, Quotas, Watermarks, Weights
 from damoos.damon.schemes import ANYTHING, AccessPattern, Action, Range, Scheme
-from damoos.errors import BackendError, DamonInUseError, DamoosError, KdamondsError
+from damoos.errors import BackendError, DamonInUseError, DamoosError, HostError, KdamondsError
 from damoos.kernel import abi
 from damoos.kernel.control import Control
 from damoos.kernel.features import probe
@@ -290,6 +291,20 @@ def test_the_end_of_the_target_ends_its_kdamond(vm: VmHost, control: Control) ->
         control.commit(PLAIN, [pid])
     with pytest.raises(BackendError, match="process may have ended"):
         control.turn_on()
+
+
+def test_a_lock_that_a_command_holds_is_waited_for(vm: VmHost, control: Control) -> None:
+    slow = dataclasses.replace(WATCH, apply_interval_us=3_000_000)
+    state = f"{abi.KDAMONDS}/0/state"
+    with workload(vm) as pid:
+        control.stage(PLAIN.with_schemes([slow]), [pid])
+        control.turn_on()
+        ask = f"setsid sh -c 'echo update_schemes_tried_regions > {state}' > /dev/null 2>&1 &"
+        vm.run(["sh", "-c", f"{ask} sleep 0.2"])
+        with pytest.raises(HostError) as busy:
+            vm.read(state)
+        assert busy.value.errno == errno.EBUSY
+        assert control.is_on()
 
 
 @pytest.mark.parametrize("module", ["damon_stat", "damon_reclaim", "damon_lru_sort"])

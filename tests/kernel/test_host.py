@@ -9,6 +9,7 @@ import pytest
 
 from damoos.errors import BackendError, HostError
 from damoos.kernel.host import SWITCH, LocalHost, TreeReader, read_tree
+from damoos.kernel.link import AgentHost, AgentLink, agent_argv
 
 
 @pytest.fixture
@@ -98,3 +99,8 @@ def test_switched_off_a_fake_tree_still_works(host: LocalHost, monkeypatch: pyte
     monkeypatch.setenv(SWITCH, "off")
     assert host.read("/sys/kernel/few/word") == "vaddr"
     assert not host.exists("/sys/kernel/mm")
+
+
+def test_an_agent_is_a_host_like_any_other(host: LocalHost) -> None:
+    with AgentLink(agent_argv(str(host.root), None)) as link:
+        assert read_tree(AgentHost(link, "agent"), "/sys/kernel/few") == read_tree(host, "/sys/kernel/few")

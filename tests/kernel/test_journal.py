@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from damoos.damon.attrs import Intervals
@@ -15,6 +19,7 @@ from damoos.errors import BackendError, DamonInUseError, HostError
 from damoos.kernel import abi
 from damoos.kernel.abi import KDAMONDS
 from damoos.kernel.control import Control
+from damoos.kernel.host import LocalHost
 from damoos.kernel.journal import JournalingHost, load, restore
 from damoos.kernel.patience import Patience
 
@@ -229,3 +234,36 @@ def test_what_is_no_journal_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "journal").write_text(text)
     with pytest.raises(BackendError, match="journal"):
         load(tmp_path / "journal")
+
+
+WRITER = """
+import pathlib, sys
+from damoos.kernel.host import LocalHost
+from damoos.kernel.host import LocalHost
+from damoos.kernel.journal import JournalingHost
+root = pathlib.Path(sys.argv[1])
+host = JournalingHost(LocalHost(root), root / "journal")
+print("begun", flush=True)
+for n in range(1_000_000):
+    host.write(f"/sys/vm/setting{n % 7}", str(n))
+"""
+
+
+def test_kill_9_at_random_moments_leaves_every_file_as_it_was(tmp_path: Path) -> None:
+    moments = np.random.default_rng(3).uniform(0, 0.05, 10)
+    folder = tmp_path / "sys" / "vm"
+    folder.mkdir(parents=True)
+    for n in range(7):
+        (folder / f"setting{n}").write_text(f"old {n}")
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    host = LocalHost(tmp_path)
+    undone = 0
+    for moment in moments:
+        command = [sys.executable, "-c", WRITER, str(tmp_path)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+            assert writer.stdout is not None and writer.stdout.readline() == b"begun\n"
+            time.sleep(moment)
+            writer.kill()
+        undone += len(restore(host, tmp_path / "journal", QUICK).written)
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert undone > 10
