@@ -161,6 +161,25 @@ def test_time_stands_still_while_nobody_waits(vm: VmHost) -> None:
     assert uptime_s(vm) - before_s < 0.5  # 0.05 on an idle host; seconds if an idle guest is left to run
 
 
+def test_time_can_stand_still_beside_a_busy_stream(vm: VmHost) -> None:
+    with vm.stream(["sh", "-c", "while :; do :; done"]) as busy:
+
+        def cpu_ticks() -> int:
+            return int(vm.read(f"/proc/{busy.pid}/stat").rsplit(")", 1)[1].split()[11])
+
+        with subprocess.Popen(busy.argv, stdin=subprocess.PIPE) as pipe:  # it does not begin before
+            while cpu_ticks() < 20:
+                time.sleep(0.05)
+            with vm.standing():
+                before = cpu_ticks()
+                time.sleep(1)
+                assert cpu_ticks() - before < 20  # a hundred a second
+            after = cpu_ticks()
+            time.sleep(1)
+            assert cpu_ticks() - after > 20
+            pipe.kill()
+
+
 def test_fixed_work_repeats(vm: VmHost) -> None:
     # Thousandths; one run by itself differs by a timer tick or two. On a real clock it would be tens of percents.
     code = "import time; t = time.perf_counter(); sum(range(3000000)); print(time.perf_counter() - t)"

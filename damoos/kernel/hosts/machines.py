@@ -36,6 +36,7 @@ BOOT_S = 300.0
 _SUPERVISOR = Path(__file__).with_name("supervise.py")
 _SOCKET_PATH_MAX = 107
 _END_S = 30.0
+_WITHOUT_KVM = "without --accel kvm the VM runs in virtual time"
 # A session of its own, since Ctrl-C is the controller's.
 _APART: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "start_new_session": True}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
@@ -158,7 +159,7 @@ def _command(kernel: Kernel, machine: qemu.Machine, folder: Path, leash: str) ->
     if len(str(folder / "control.sock")) > _SOCKET_PATH_MAX:
         raise BackendError(f"{folder} is too long a path for a socket; set XDG_RUNTIME_DIR to a shorter one")
     if machine.accel == "kvm" and (problem := qemu.kvm_problem()):
-        raise BackendError(f"{problem}; without --accel kvm the VM runs in virtual time")
+        raise BackendError(f"{problem}; {_WITHOUT_KVM}")
     command = qemu.command(kernel, image_for(kernel), machine, folder)
     return [sys.executable, "-I", "-S", str(_SUPERVISOR), leash, str(folder), *command]
 
@@ -182,8 +183,10 @@ def _connect(
         except BaseException:
             wire.close()
             raise
-    except BaseException:
+    except BaseException as error:
         close()
+        if machine.accel == "kvm" and isinstance(error, BackendError):
+            raise BackendError(f"{error}; KVM seems not to work here: {_WITHOUT_KVM}") from error
         raise
 
 

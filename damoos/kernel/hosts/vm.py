@@ -81,6 +81,22 @@ class VmHost:
             if self._waiting == 0 and not self._closed:
                 self._qmp.execute("stop")
 
+    @contextlib.contextmanager
+    def standing(self) -> Iterator[None]:
+        """Stops the guest's time inside the block, even while a stream is open: for thinking between two steps.
+
+        Requests inside the block work and let time pass as long as they take; the stream's program is not heard.
+        """
+        waiting, self._waiting = self._waiting, 0
+        if waiting:
+            self._qmp.execute("stop")
+        try:
+            yield
+        finally:
+            self._waiting = waiting
+            if waiting and not self._closed:
+                self._qmp.execute("cont")
+
     # ---- files ----
 
     def read(self, path: str) -> str:
