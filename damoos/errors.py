@@ -6,6 +6,8 @@ DamoosError                 anything that damoos itself reports; never a traceba
 │   ├── ConfigError         a workload, env, machine or kdamonds file
 │   └── KdamondsError       values that the kernel would refuse
 ├── BackendError            a backend could not do what it was asked (exit code 1)
+│   ├── HostError           a file of the tuned machine could not be read or written: path, value, errno
+│   └── DamonInUseError     somebody else uses DAMON there; says who and how to free it (exit code 2)
 ├── StudyError              a study file that can't be continued (exit code 2)
 └── MissingExtraError       an optional package is not installed (exit code 1)
 """
@@ -77,6 +79,25 @@ class KdamondsError(InputError):
 
 class BackendError(DamoosError):
     """A backend could not do what it was asked."""
+
+
+class HostError(BackendError):
+    """A file of the tuned machine could not be read or written.
+
+    `path` as that machine names it, `value` what was to be written (None while reading), `errno` the system's number
+    (`errno.EBUSY`, …), 0 where there is none.
+    """
+
+    def __init__(self, path: str, errno: int, reason: str, *, value: str | None = None) -> None:
+        self.path, self.errno, self.reason, self.value = path, errno, reason, value
+        asked = f"can't read {path}" if value is None else f"can't write {value!r} to {path}"
+        super().__init__(f"{asked}: {reason}")
+
+
+class DamonInUseError(BackendError):
+    """Somebody else uses DAMON on the tuned machine; the message says who, and how to free it."""
+
+    exit_code = 2
 
 
 class StudyError(DamoosError):

@@ -22,6 +22,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("damoos.cli.show", "Show the result of a finished tuning."),
     "workloads": ("damoos.cli.workloads", "List and show the workloads that come with damoos."),
     "envs": ("damoos.cli.envs", "List and show the tuning environments (what may be changed, and the goal)."),
+    "doctor": ("damoos.cli.doctor", "Show what this machine's kernel can do, and how to get what is missing."),
+    "touch": ("damoos.cli.touch", "Run a workload's accesses on real memory of this machine."),
+    "vm": ("damoos.cli.vm", "Virtual machines with real kernels."),
 }
 
 

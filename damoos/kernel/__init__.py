@@ -1,0 +1,1 @@
+"""Real kernels: DAMON through its sysfs files."""

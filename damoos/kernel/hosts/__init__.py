@@ -1,0 +1,1 @@
+"""Where real kernels run, each behind `damoos.kernel.host.Host`."""

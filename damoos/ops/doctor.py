@@ -1,0 +1,198 @@
+"""What a machine's kernel can do for damoos, and for each thing that is missing the line that fixes it."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from damoos.errors import HostError
+from damoos.kernel import abi
+from damoos.kernel.features import Features, probe
+from damoos.kernel.guards import HostLock, damon_users, lock_holder, lock_path
+from damoos.kernel.host import Host
+from damoos.kernel.journal import JournalingHost, Restored, journal_path, restore
+from damoos.kernel.patience import Patience
+
+_OSRELEASE = "/proc/sys/kernel/osrelease"
+_SWAPS = "/proc/swaps"
+_PSI = "/proc/pressure/memory"
+_THP = "/sys/kernel/mm/transparent_hugepage/enabled"
+_CGROUP = "/sys/fs/cgroup/cgroup.controllers"
+_NODES = "/sys/devices/system/node/has_memory"
+# A look, not a wait: who holds the lock for longer than this uses DAMON.
+_LOOK = Patience(deadline_s=2.0)
+
+
+class Verdict(StrEnum):
+    """`bad` keeps damoos from tuning here, `note` only keeps it from some of it."""
+
+    OK = "ok"
+    NOTE = "note"
+    BAD = "bad"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at: what was found, what that allows or prevents, the line that changes it."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    means: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings about a host; `kernel` is its release."""
+
+    host: str
+    kernel: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def ready(self) -> bool:
+        """Whether damoos can tune here now."""
+        return all(finding.verdict is not Verdict.BAD for finding in self.findings)
+
+
+def examine(host: Host, root: Path, *, try_words: bool = False) -> Diagnosis:
+    """Looks at a machine; writes nothing. `root`: the folder of `guards.lock_path` and `journal.journal_path`.
+
+    With `try_words`, where nobody uses DAMON, it stages one of everything, tries which words the kernel takes, and puts
+    everything back (locked and journaled). Raises BackendError where this machine's own kernel is switched off.
+    """
+    release = host.read(_OSRELEASE)
+    findings = [Finding("kernel", Verdict.OK, release), *_damon(host, root, release, try_words)]
+    findings += [_swap(host), _thp(host), _psi(host), _cgroup(host), _nodes(host)]
+    return Diagnosis(host.name, release, tuple(findings))
+
+
+def undo(host: Host, root: Path) -> Restored:
+    """Undoes what a damoos that died has left on a machine; `root` as in `examine`.
+
+    Raises DamonInUseError while a damoos works there, or where a kdamond runs that is not ours.
+    """
+    with HostLock(lock_path(root)):
+        return restore(host, journal_path(root))
+
+
+def _damon(host: Host, root: Path, release: str, try_words: bool) -> Iterator[Finding]:
+    if not host.exists(f"{abi.KDAMONDS}/nr_kdamonds"):
+        yield Finding(
+            "DAMON",
+            Verdict.BAD,
+            f"no {abi.KDAMONDS}",
+            "this kernel has no DAMON, or sysfs is not mounted",
+            "boot a kernel 5.18 or newer with CONFIG_DAMON_SYSFS=y, CONFIG_DAMON_VADDR=y and CONFIG_DAMON_PADDR=y",
+        )
+        return
+    try:
+        host.read(f"{abi.KDAMONDS}/nr_kdamonds")
+    except HostError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM):
+            raise
+        fix = "sudo damoos doctor"
+        yield Finding("DAMON", Verdict.BAD, "may not be read", "its files are root's", fix)
+        return
+    holder, journal = lock_holder(lock_path(root)), journal_path(root)
+    if holder is not None:
+        yield Finding(
+            "in use", Verdict.BAD, f"another damoos (pid {holder})", "one at a time", f"wait, or kill {holder}"
+        )
+    elif journal.exists():
+        means = "a damoos died here, and its changes are still in force"
+        yield Finding("left over", Verdict.BAD, str(journal), means, "sudo damoos doctor --restore")
+    users = damon_users(host, _LOOK)
+    for user in users:
+        pid = "" if user.pid is None else f" (pid {user.pid})"
+        means = "damoos never takes over from others, and starts only where DAMON is free"
+        yield Finding("in use", Verdict.BAD, f"{user.what}{pid}", means, user.how_to_free)
+    free = not users and holder is None
+    if free:
+        yield Finding("in use", Verdict.OK, "by nobody")
+    if try_words and free and not journal.exists():
+        with HostLock(lock_path(root)), JournalingHost(host, journal, _LOOK) as journaled:
+            features = probe(journaled, scratch=True, patience=_LOOK)
+    else:
+        features = probe(host, scratch=False, patience=_LOOK)
+    yield from _abilities(features, release)
+
+
+def _abilities(features: Features, release: str) -> Iterator[Finding]:
+    source = "" if features.tried else f"by the version, {release}; `damoos doctor --try` tries"
+    for name, kernel_option in (("vaddr", "CONFIG_DAMON_VADDR"), ("paddr", "CONFIG_DAMON_PADDR")):
+        what = "processes" if name == "vaddr" else "physical memory"
+        if name in features.ops:
+            yield Finding(name, Verdict.OK, f"{what} can be monitored", source)
+        else:
+            verdict = Verdict.BAD if name == "vaddr" else Verdict.NOTE
+            yield Finding(name, verdict, "not there", f"{what} can't be monitored", f"a kernel with {kernel_option}=y")
+    yield Finding("actions", Verdict.OK, ", ".join(features.actions), source)
+    by_version: dict[str, list[str]] = {}
+    for name, since in features.missing.items():
+        by_version.setdefault(since.removeprefix("needs Linux "), []).append(name)
+    for since, names in by_version.items():
+        yield Finding("lacks", Verdict.NOTE, ", ".join(names), source, f"Linux {since} or newer")
+
+
+def _swap(host: Host) -> Finding:
+    lines = (_read(host, _SWAPS) or "").splitlines()[1:]
+    if lines:
+        return Finding("swap", Verdict.OK, ", ".join(line.split()[0] for line in lines), "pageout saves any memory")
+    fix = "sudo modprobe zram && sudo zramctl --find --size 4G, then mkswap and swapon it"
+    return Finding("swap", Verdict.NOTE, "none", "pageout saves only memory of files", fix)
+
+
+def _thp(host: Host) -> Finding:
+    text = _read(host, _THP)
+    if text is None:
+        fix = "a kernel with CONFIG_TRANSPARENT_HUGEPAGE=y"
+        return Finding("huge pages", Verdict.NOTE, "none", "hugepage and nohugepage do nothing", fix)
+    chosen = re.search(r"\[(\w+)\]", text)
+    policy = chosen[1] if chosen else text
+    if policy == "madvise":
+        return Finding("huge pages", Verdict.OK, policy, "hugepage and nohugepage decide")
+    fix = f"echo madvise | sudo tee {_THP}"
+    means = "hugepage does nothing" if policy == "never" else "all memory has them but for nohugepage"
+    return Finding("huge pages", Verdict.NOTE, policy, means, fix)
+
+
+def _psi(host: Host) -> Finding:
+    try:
+        text = _read(host, _PSI)
+    except HostError as error:
+        # Kernel: built in but switched off, opening it says EOPNOTSUPP.
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        text = None
+    if text is not None:
+        return Finding("pressure", Verdict.OK, "measured (PSI)", "goals on some_mem_psi_us work")
+    fix = "psi=1 on the kernel command line, or a kernel with CONFIG_PSI=y"
+    return Finding("pressure", Verdict.NOTE, "not measured", "goals on some_mem_psi_us are never met", fix)
+
+
+def _cgroup(host: Host) -> Finding:
+    controllers = _read(host, _CGROUP)
+    if controllers is not None and "memory" in controllers.split():
+        return Finding("cgroups", Verdict.OK, "version 2 with memory", "groups can be filtered and measured")
+    found = "version 1 or none" if controllers is None else "version 2 without memory"
+    fix = "systemd.unified_cgroup_hierarchy=1 on the kernel command line, without cgroup_disable=memory"
+    return Finding("cgroups", Verdict.NOTE, found, "groups can't be measured", fix)
+
+
+def _nodes(host: Host) -> Finding:
+    text = (_read(host, _NODES) or "0").strip()
+    if re.search(r"[-,]", text):
+        return Finding("nodes", Verdict.OK, text, "migrate_hot and migrate_cold have somewhere to go")
+    fix = "`damoos vm` can give a virtual machine a second node"
+    return Finding("nodes", Verdict.NOTE, "one", "migrate_hot and migrate_cold have nowhere to go", fix)
+
+
+def _read(host: Host, path: str) -> str | None:
+    """What a file says; None if there is none."""
+    return host.read(path) if host.exists(path) else None
