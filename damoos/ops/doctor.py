@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from damoos.damon.features import kernel_version
 from damoos.errors import HostError
 from damoos.kernel import abi
 from damoos.kernel.features import Features, probe
@@ -67,7 +68,7 @@ def examine(host: Host, root: Path, *, try_words: bool = False) -> Diagnosis:
     everything back (locked and journaled). Raises BackendError where this machine's own kernel is switched off.
     """
     release = host.read(_OSRELEASE)
-    findings = [Finding("kernel", Verdict.OK, release), *_damon(host, root, release, try_words)]
+    findings = [Finding("kernel", Verdict.OK, release), *_damon(host, root, try_words)]
     findings += [_swap(host), _thp(host), _psi(host), _cgroup(host), _nodes(host)]
     return Diagnosis(host.name, release, tuple(findings))
 
@@ -81,7 +82,7 @@ def undo(host: Host, root: Path) -> Restored:
         return restore(host, journal_path(root))
 
 
-def _damon(host: Host, root: Path, release: str, try_words: bool) -> Iterator[Finding]:
+def _damon(host: Host, root: Path, try_words: bool) -> Iterator[Finding]:
     if not host.exists(f"{abi.KDAMONDS}/nr_kdamonds"):
         yield Finding(
             "DAMON",
@@ -120,24 +121,27 @@ def _damon(host: Host, root: Path, release: str, try_words: bool) -> Iterator[Fi
             features = probe(journaled, scratch=True, patience=_LOOK)
     else:
         features = probe(host, scratch=False, patience=_LOOK)
-    yield from _abilities(features, release)
+    yield from _abilities(features)
 
 
-def _abilities(features: Features, release: str) -> Iterator[Finding]:
-    source = "" if features.tried else f"by the version, {release}; `damoos doctor --try` tries"
+def _abilities(features: Features) -> Iterator[Finding]:
+    if features.tried:
+        yield Finding("features", Verdict.OK, "each was tried")
+    else:
+        yield Finding("features", Verdict.OK, "as seen, or as the version has them", "`damoos doctor --try` tries each")
     for name, kernel_option in (("vaddr", "CONFIG_DAMON_VADDR"), ("paddr", "CONFIG_DAMON_PADDR")):
         what = "processes" if name == "vaddr" else "physical memory"
         if name in features.ops:
-            yield Finding(name, Verdict.OK, f"{what} can be monitored", source)
+            yield Finding(name, Verdict.OK, f"{what} can be monitored")
         else:
             verdict = Verdict.BAD if name == "vaddr" else Verdict.NOTE
             yield Finding(name, verdict, "not there", f"{what} can't be monitored", f"a kernel with {kernel_option}=y")
-    yield Finding("actions", Verdict.OK, ", ".join(features.actions), source)
+    yield Finding("actions", Verdict.OK, ", ".join(features.actions))
     by_version: dict[str, list[str]] = {}
     for name, since in features.missing.items():
         by_version.setdefault(since.removeprefix("needs Linux "), []).append(name)
-    for since, names in by_version.items():
-        yield Finding("lacks", Verdict.NOTE, ", ".join(names), source, f"Linux {since} or newer")
+    for since, names in sorted(by_version.items(), key=lambda entry: kernel_version(entry[0])):
+        yield Finding("lacks", Verdict.NOTE, ", ".join(names), fix=f"Linux {since} or newer")
 
 
 def _swap(host: Host) -> Finding:

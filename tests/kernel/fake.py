@@ -49,6 +49,7 @@ class FakeTree:
 
     def __post_init__(self) -> None:
         self.running: set[int] = set()
+        self.ended: set[int] = set()
         self.modes: dict[str, int] = {}
         self.defaults: dict[str, str] = {}
         for path, entry in (tree(self.kernel, running=True) | tree(self.kernel)).items():
@@ -124,6 +125,8 @@ class FakeTree:
             self._fail(path, value, errno.EBUSY)
         if below.endswith("nr_contexts") and int(value) > 1:
             self._fail(path, value, errno.EINVAL)
+        if below == "nr_kdamonds":
+            self.ended.clear()
         self.files[path] = value
         folder = path.rpartition("/")[0]
         self._drop_numbered(folder)
@@ -153,7 +156,7 @@ class FakeTree:
             if value not in ("Y", "N"):
                 self._fail(path, value, errno.EINVAL)
         elif file.kind in (Kind.U32, Kind.U64):
-            if not value.isdecimal():
+            if not value.isdecimal() or (pattern.endswith("/addr_unit") and int(value) == 0):
                 self._fail(path, value, errno.EINVAL)
             if int(value) >= (1 << 32 if file.kind is Kind.U32 else 1 << 64):
                 self._fail(path, value, errno.ERANGE)
@@ -171,11 +174,11 @@ class FakeTree:
             if not self._attributes_are_good(number):
                 self._fail(path, keyword, errno.EINVAL)
             self._set_running(number, True)
-        elif keyword == "off":
-            if not on:
-                self._fail(path, keyword, errno.EINVAL)
-            self._set_running(number, False)
         elif not on:
+            self._command_while_off(number, path, keyword)
+        elif keyword == "off":
+            self._set_running(number, False)
+        elif self.files[f"{KDAMONDS}/{number}/contexts/nr_contexts"] != "1":
             self._fail(path, keyword, errno.EINVAL)
         elif keyword == "commit":
             # 6.12 says ok to what it can't use, and ends; later kernels refuse and go on.
@@ -186,8 +189,17 @@ class FakeTree:
         else:
             self._update(f"{KDAMONDS}/{number}/contexts/0", keyword)
 
+    def _command_while_off(self, number: int, path: str, keyword: str) -> None:
+        modern, ended = self.kernel != "6.12", number in self.ended
+        if modern and (keyword == "clear_schemes_tried_regions" or (keyword == "off" and ended)):
+            return
+        if ended:
+            self._fail(path, keyword, errno.ECANCELED if modern else errno.EPERM if keyword == "off" else errno.EINVAL)
+        self._fail(path, keyword, errno.EINVAL)
+
     def _set_running(self, number: int, on: bool) -> None:
         (self.running.add if on else self.running.discard)(number)
+        (self.ended.discard if on else self.ended.add)(number)
         self.files[f"{KDAMONDS}/{number}/state"] = "on" if on else "off"
         self.files[f"{KDAMONDS}/{number}/pid"] = str(4000 + number) if on else "-1"
 

@@ -254,6 +254,14 @@ def gone(text: str, within_s: float) -> bool:
     return not processes(text)
 
 
+def test_says_what_the_console_said_when_the_guest_dies(new_vm_kernel: kernels.Kernel) -> None:
+    with machines.boot(new_vm_kernel, qemu.Machine(rest_s=0)) as host:
+        with pytest.raises(BackendError, match="the VM is gone: .*Kernel panic - not syncing: sysrq triggered crash"):
+            host.run(["sh", "-c", "echo c > /proc/sysrq-trigger"])
+        with pytest.raises(BackendError, match="gone"):
+            host.read("/proc/uptime")
+
+
 def controller(kernel: kernels.Kernel, runtime: Path) -> subprocess.Popen[bytes]:
     environment = {**os.environ, "PYTHONPATH": str(CHECKOUT), "XDG_RUNTIME_DIR": str(runtime)}
     return subprocess.Popen([sys.executable, "-c", CONTROLLER, kernel.series], env=environment, stdout=subprocess.PIPE)

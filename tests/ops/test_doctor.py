@@ -55,6 +55,7 @@ def test_an_older_kernel_lacks_things_and_says_since_when(tmp_path: Path) -> Non
     diagnosis = examine(machine("6.12"), tmp_path)
     assert diagnosis.ready
     lacks = {finding.fix: finding.found for finding in named(diagnosis.findings, "lacks")}
+    assert list(lacks)[0] == "Linux 6.14 or newer" and list(lacks)[-1] == "Linux 7.3 or newer"
     assert "intervals_goal" in lacks["Linux 6.15 or newer"]
     assert "action=collapse" in lacks["Linux 7.2 or newer"]
     assert all(finding.verdict is Verdict.NOTE for finding in named(diagnosis.findings, "lacks"))
@@ -143,9 +144,10 @@ def test_trying_tells_more_and_puts_everything_back(tmp_path: Path) -> None:
     host = machine()
     Control(host, abi.files_of("7.3"), QUICK).stage(Kdamonds.of(schemes=[DOCUMENTED_PAGEOUT]), [100])
     before = dict(host.files)
-    guess = named(examine(host, tmp_path).findings, "actions")[0]
-    tried = named(examine(host, tmp_path, try_words=True).findings, "actions")[0]
-    assert "by the version" in guess.means and tried.means == "" and tried.found == guess.found
+    guess, tried = examine(host, tmp_path), examine(host, tmp_path, try_words=True)
+    assert "--try" in named(guess.findings, "features")[0].means
+    assert named(tried.findings, "features")[0].found == "each was tried"
+    assert named(guess.findings, "actions") == named(tried.findings, "actions")
     assert host.files == before and not journal_path(tmp_path).exists()
 
 

@@ -35,7 +35,7 @@ from typing import Any
 CONTROL, STREAM = "damoos.control", "damoos.stream"
 CHUNK = 1 << 16
 HANG_UP_S = 0.2
-HOLD_S = 0.2  # longer than it takes to stop the time, and the most that is wasted if nobody does
+HOLD_S = 1.0  # longer than it takes to stop the time, and the most that is wasted if nobody does
 CONNECT_S = 0.01
 
 

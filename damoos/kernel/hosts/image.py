@@ -5,6 +5,7 @@ Everything in it comes from this machine's packages, so it is rebuilt when one o
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -35,6 +36,9 @@ PYTHON_MODULES = (
 GUEST_PYTHON = "/bin/python3"
 WANTED_MODULES = ("virtio_pci", "virtio_console", "zram")
 
+KEEP_UNUSED_S = 7 * 86400
+"""How long an image that nobody boots is kept; another Python on this machine makes another image."""
+
 _HERE = Path(__file__).parent
 _FOLDERS = ("bin", "dev", "etc", "lib", "mod", "proc", "root", "sys", "tmp")
 # Asks the interpreter itself: what a module imports depends on its version.
@@ -61,13 +65,16 @@ def image_for(kernel: Kernel) -> Path:
     entries = [*_system(), *_python(), *_modules(kernel)]
     archive = cpio(_with_parents(entries))
     target = cache_folder() / "images" / f"{kernel.release}-{hashlib.sha256(archive).hexdigest()[:16]}.cpio"
+    target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for old in target.parent.glob(f"{kernel.release}-*.cpio"):
-            old.unlink(missing_ok=True)
         partial = target.with_name(f".{target.name}.{os.getpid()}")
         partial.write_bytes(archive)
         os.replace(partial, target)
+    os.utime(target)
+    for other in target.parent.glob("*.cpio"):
+        with contextlib.suppress(FileNotFoundError):  # somebody else tidies up as well
+            if other.stat().st_mtime < target.stat().st_mtime - KEEP_UNUSED_S:
+                other.unlink()
     return target
 
 

@@ -29,7 +29,8 @@ class Machine:
 
     memory_mib: RAM of node 0, 256 MiB to 1 TiB. far_mib: RAM of a second node without CPU, as a CXL tier; 0: none.
     zram_mib: size of the swap device; 0: no swap. cpus: more than one only with kvm. rest_s: guest seconds of rest
-    after boot. damon_stat: leave the kernel's own DAMON user on. Raises ConfigError for values out of range.
+    after boot. damon_stat: leave the kernel's own DAMON user on. append: more words for the
+    kernel's command line. Raises ConfigError for values out of range.
     """
 
     memory_mib: int = 1024

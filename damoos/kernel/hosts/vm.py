@@ -76,10 +76,11 @@ class VmHost:
             self._qmp.execute("cont")
         try:
             yield
-        finally:
-            self._waiting -= 1
-            if self._waiting == 0 and not self._closed:
-                self._qmp.execute("stop")
+        except BaseException:
+            with contextlib.suppress(BackendError):  # what went wrong inside tells more
+                self._done_waiting()
+            raise
+        self._done_waiting()
 
     @contextlib.contextmanager
     def standing(self) -> Iterator[None]:
@@ -198,6 +199,11 @@ class VmHost:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _done_waiting(self) -> None:
+        self._waiting -= 1
+        if self._waiting == 0 and not self._closed:
+            self._qmp.execute("stop")
 
     def _file(self, do: str, path: str, **fields: Any) -> dict[str, Any]:
         with self.running():
