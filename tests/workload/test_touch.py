@@ -145,7 +145,7 @@ def test_timed_phases_last_their_time_and_make_whole_batches(tmp_path: Path) -> 
     for phase, ms in ((both, 40), (one, 20)):
         assert phase["nominal_ms"] == ms and phase["elapsed_ms"] >= ms
         assert phase["accesses"] > 0 and phase["accesses"] % 1000 == 0
-    assert done["elapsed_ms"] < 600
+    assert done["elapsed_ms"] < 10_000
 
 
 def test_a_limited_rate_is_kept(tmp_path: Path) -> None:
