@@ -35,7 +35,6 @@ MAJOR_FAULTS, SWAP_IN, SWAP_OUT = 21, 22, 23
 NR_SAMPLES, NR_TRACE_ROWS, NR_TRACE_REGIONS = 24, 25, 26
 TRACE, EXACT = 27, 28  # keep a trace; draw sample by sample (the oracle)
 NR_AGGREGATIONS, SUM_REGIONS = 29, 30
-FAULTING = 31  # whether pages of areas that the current phase uses are out
 NR_SAMPLED = 32  # region checks made, for kdamond's CPU
 TOTAL_PAGES = 33  # pages that the regions cover
 CHECK_MIN = 34  # whether regions may be longer than the minimal number of regions allows

@@ -53,9 +53,10 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
     n = wanted if left >= (wanted + 0.001) * interval_us else int(left / interval_us - 0.001)
     if n <= 0:
         return 0
-    if not any_to_come(st, ph) or st.c[C_LIMIT] > 0.0:
+    absent = any_to_come(st, ph)
+    if not absent or st.c[C_LIMIT] > 0.0:
         st.f[STEADY_ACCESSES] = n * interval_us * rate
-        if any_to_come(st, ph) and fault_time(st, n * interval_us * rate) > FAULT_SHARE * n * interval_us * cpu_share:
+        if absent and fault_time(st, n * interval_us * rate) > FAULT_SHARE * n * interval_us * cpu_share:
             return 0
         return n
     n = max(1, min(n, int(_ABSENT_WINDOW_US / interval_us)))
