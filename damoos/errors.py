@@ -6,6 +6,8 @@ DamoosError                 anything that damoos itself reports; never a traceba
 │   ├── ConfigError         a workload, env, machine or kdamonds file
 │   └── KdamondsError       values that the kernel would refuse
 ├── BackendError            a backend could not do what it was asked (exit code 1)
+│   ├── SetUpError          a run could not be started or was lost; says nothing about its scheme, worth another try
+│   ├── WorkloadError       the workload itself failed: exit code, timeout, no metric in its output
 │   ├── HostError           a file of the tuned machine could not be read or written: path, value, errno
 │   └── DamonInUseError     somebody else uses DAMON there; says who and how to free it (exit code 2)
 ├── StudyError              a study file that can't be continued (exit code 2)
@@ -79,6 +81,14 @@ class KdamondsError(InputError):
 
 class BackendError(DamoosError):
     """A backend could not do what it was asked."""
+
+
+class SetUpError(BackendError):
+    """A run could not be started, or its machine was lost meanwhile: nothing about the scheme, worth another try."""
+
+
+class WorkloadError(BackendError):
+    """The workload ran and failed: exit code, signal, timeout, or no metric where it should be."""
 
 
 class HostError(BackendError):

@@ -11,9 +11,14 @@ from typing import Protocol, Self
 
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
+from damoos.workload.attached import AttachedWorkload
+from damoos.workload.command import CommandWorkload
 from damoos.workload.masim import MasimWorkload
 
 from .result import Result, Samples
+
+Workload = MasimWorkload | CommandWorkload | AttachedWorkload
+"""What can be run: masim workloads everywhere, the others on real kernels only."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +66,39 @@ class Session(Protocol):
 
 
 class Backend(Protocol):
-    """Where workloads run."""
+    """Where workloads run. A frozen dataclass whose text says all that decides a run: it identifies studies.
+
+    Connects to its machine (boots its VM) when it first has to; `close` when done.
+    """
 
     @property
     def name(self) -> str:
-        """As the command line names it, machine included: `sim:zram`."""
+        """As the command line names it, machine included: `sim:zram`, `vm:7.3`, `host`."""
+
+    @property
+    def time_kind(self) -> str:
+        """Which clock its times are of: "simulated", "virtual" or "real". Known without connecting."""
+
+    @property
+    def slots(self) -> int:
+        """How many runs go side by side without disturbing each other; `start` may be called from as many threads."""
 
     def probe(self) -> Capabilities:
-        """What this backend can do."""
+        """What this backend can do. Raises BackendError, of it DamonInUseError where somebody else uses DAMON."""
 
-    def start(self, workload: MasimWorkload, kdamonds: Kdamonds | None, seed: int) -> Session:
-        """Starts the workload; `kdamonds` None runs it without DAMON. Raises KdamondsError, BackendError."""
+    def preview(self, kdamonds: Kdamonds) -> str:
+        """What starting with `kdamonds` would write, one line a file: path, old value, new value; changes nothing.
+
+        Raises InputError where there is nothing to write to (simulator), else as `start`.
+        """
+
+    def start(self, workload: Workload, kdamonds: Kdamonds | None, seed: int) -> Session:
+        """Starts the workload; `kdamonds` None runs it without DAMON.
+
+        Raises KdamondsError for what the kernel refuses, InputError for a workload that can't run here, SetUpError,
+        DamonInUseError. Session methods raise SetUpError when the machine is lost, WorkloadError when the workload
+        failed.
+        """
+
+    def close(self) -> None:
+        """Leaves the machine as it was found; may be called more than once. A later `start` connects again."""

@@ -1,4 +1,4 @@
-"""Backends by name: `sim`, `sim:MACHINE`; later `vm`, `host`, `ssh:HOST`."""
+"""Backends by name: `sim[:MACHINE]`, `vm[:VERSION or NAME]`, `host`, `ssh:USER@HOST`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ BACKENDS: dict[str, str] = {"sim": "damoos.sim.backend:open_sim"}
 
 
 def open_backend(spec: str, **options: Any) -> Backend:
-    """The backend that `spec` names: `NAME` or `NAME:DETAIL`. `options` go to it. Raises InputError if unknown."""
+    """The backend that `spec` names: `NAME` or `NAME:DETAIL`. Raises InputError if unknown.
+
+    `options` go to it; all take `timing` ("work" or "time"), `pace` (a Pace, instead of timing), `sample_every_s`,
+    `trace`, and `outputs`: a folder where what command workloads print is kept (None: thrown away after the run).
+    """
     name, _, detail = spec.partition(":")
     if name not in BACKENDS:
         raise InputError("unknown backend", field="backend", value=spec, allowed=", ".join(sorted(BACKENDS)))

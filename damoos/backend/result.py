@@ -16,7 +16,8 @@ class Samples:
     """Counters over a run, one value a sample (same length n each); cumulative since the start where not noted.
 
     `t_s` [n] s since the start; `rss_bytes`, `swap_bytes` [n] at that moment; `major_faults`, `swap_in_pages`,
-    `swap_out_pages` [n] counts; `kdamond_cpu_s` [n] s; `nr_regions` [n] DAMON regions at that moment (0 without DAMON).
+    `swap_out_pages` [n] counts; `kdamond_cpu_s` [n] s; `nr_regions` [n] DAMON regions at that moment (0 without DAMON);
+    on real kernels their mean since it was last asked for. On a real host swap traffic is the whole machine's.
     """
 
     t_s: NDArray[np.float64]
@@ -63,7 +64,8 @@ class Result:
     """One run of one workload: what was measured, what was asked for, what was applied.
 
     `time_kind` says which clock the times are of: "simulated", "virtual" (VM) or "real".
-    RSS figures are time-weighted over the run (`rss_mean_bytes`) or extremes of the samples.
+    RSS figures are time-weighted over the run (`rss_mean_bytes`) or extremes of the samples. `metric`: the number that
+    the workload's own metric gave (None: it has none).
     """
 
     workload: str
@@ -86,4 +88,5 @@ class Result:
     asked: Kdamonds | None
     applied: Kdamonds | None
     trace: Trace | None = None
+    metric: float | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
-from damoos.backend.base import Capabilities
+from damoos.backend.base import Capabilities, Workload
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import InputError
 from damoos.workload.masim import MasimWorkload
@@ -37,19 +39,40 @@ class SimBackend:
         """`sim:MACHINE`."""
         return f"sim:{self.machine.name}"
 
+    @property
+    def time_kind(self) -> str:
+        """Always "simulated"."""
+        return "simulated"
+
+    @property
+    def slots(self) -> int:
+        """One a CPU: simulations share nothing."""
+        return len(os.sched_getaffinity(0))
+
     def probe(self) -> Capabilities:
         """What the simulator models."""
         return Capabilities(
             backend=self.name,
             kernel=SIMULATED_KERNEL,
-            time_kind="simulated",
+            time_kind=self.time_kind,
             ops=("vaddr",),
             actions=SUPPORTED_ACTIONS,
             missing=dict(MISSING),
         )
 
-    def start(self, workload: MasimWorkload, kdamonds: Kdamonds | None, seed: int) -> SimSession:
+    def preview(self, kdamonds: Kdamonds) -> str:
+        """Raises InputError: there are no files."""
+        raise InputError("nothing is written", field="backend", value=self.name, allowed="vm, host, ssh:HOST")
+
+    def start(self, workload: Workload, kdamonds: Kdamonds | None, seed: int) -> SimSession:
         """Starts a run; see `Backend.start`."""
+        if not isinstance(workload, MasimWorkload):
+            raise InputError(
+                "only masim workloads can be simulated",
+                field="workload",
+                value=workload.name,
+                allowed="a masim configuration, or --backend vm, host or ssh:HOST",
+            )
         return SimSession(
             self.name,
             self.machine,
@@ -62,6 +85,9 @@ class SimBackend:
             exact=self.exact,
         )
 
+    def close(self) -> None:
+        """Nothing to leave."""
+
 
 def open_sim(
     detail: str = "",
@@ -71,10 +97,12 @@ def open_sim(
     sample_every_s: float = 0.1,
     trace: bool = False,
     exact: bool = False,
+    outputs: Path | None = None,
 ) -> SimBackend:
     """The simulator with the machine model `detail` (a name or a TOML file; default zram).
 
-    `timing` "work" or "time" is a shortcut for `pace`. Raises InputError for an unknown machine or timing.
+    `timing` "work" or "time" is a shortcut for `pace`; `outputs` is not used, since nothing is printed.
+    Raises InputError for an unknown machine or timing.
     """
     if timing not in ("work", "time"):
         raise InputError("unknown timing", field="timing", value=timing, allowed="work, time")
