@@ -1,5 +1,6 @@
 # make demo   finds a scheme for the zigzag workload on the simulator; no root, no kernel, no compiler needed
-# make test   runs every test
+# make test   runs every test; those that need a real kernel are skipped as long as there is none
+# make kernels   gets QEMU, busybox and kernels for them (Debian, Ubuntu; root or sudo where a package is missing)
 # make lint   format, lint and types
 # Each installs what it needs into .venv the first time. PYTHON=python3.13 picks another interpreter (3.11 or newer).
 
@@ -19,7 +20,7 @@ export DAMOOS_HOST_BACKEND := off
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test kernels lint clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p;/^$$/q' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +31,9 @@ demo: $(VENV)/.core
 
 test: $(VENV)/.test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+kernels: $(VENV)/.core
+	.ci/kernels $(BIN)/damoos
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
