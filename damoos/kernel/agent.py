@@ -1,14 +1,15 @@
 """What damoos runs on a machine that it tunes: one file, standard library only, Python 3.8 or newer.
 
-    python3 -I -S agent.py --root DIR [--journal FILE]     serve JSON lines on standard input and output
+    python3 -I -S agent.py --root DIR [--journal FILE] [--lock FILE]     serve JSON lines on standard input and output
     python3 -I -S agent.py --root DIR --journal FILE --recover     undo what a killed agent left, and exit
 
 It reads and writes files below DIR (paths are as the machine names them: `/sys/kernel/...` where DIR is `/`), starts
 one workload, samples it, and undoes everything: on request, when standard input ends, when its parent dies, on SIGTERM,
 SIGINT and SIGHUP. After `kill -9` the next start with the same journal undoes it, or `--recover`. Undoing means: the
-workload and all its descendants are ended, and each file that was written holds what it held before. Symbolic links
-below DIR are never followed. Exit codes: 0 undone, 1 something could not be undone (the journal is kept), 2 could not
-start ({"event": "refused", "error"}).
+workload and all its descendants are ended, and each file that was written holds what it held before; but a kdamond that
+runs and was not started here is left alone, with all that is staged beside it. Symbolic links below DIR are never
+followed. `--lock`: a file that is locked, and holds the agent's pid, as long as it lives. Exit codes: 0 undone, 1
+something could not be undone (the journal is kept), 2 could not start ({"event": "refused", "error"}).
 
 A request is {"id": anything, "do": NAME, ...}, its reply {"id", "ok": true, ...} or {"id", "ok": false, "error", and
 where known "errno" (a name), "path", "value"}. File requests are served in their order by a thread of their own, since
@@ -20,28 +21,43 @@ write PATH VALUE [keep] [below]         never creates a file. `keep` false: not 
                                         the folder's contents anew, so remember those too
 list PATH                               "names": {name: "dir" | "file" | "other"}; PATH "" is the root
 kind PATH                               "kind": as above, or null if there is none
+tree PATH                               "files": {path below PATH: text}; those that can't be read are left out
 batch OPS                               "replies" of file requests in order, up to the first that fails
 fetch PORT [path] [host]                "text" of http://HOST:PORT/PATH of this machine itself ("127.0.0.1", "::1")
 restore                                 undoes the writes: "restored", "gone" (no longer there), "failed"
-start ARGV [cwd] [env] [user]           "pid", "mark". As root it needs a `user`, or SUDO_USER; `env` is added to the
-      [timeout_s] [grace_s] [output]    agent's; both streams go to the file `output` (null: dropped)
-output [offset] [limit]                 "text", "end" (size now) of the workload's output
+start ARGV [cwd] [env] [user] [hold]    "pid", "mark", "folder": the run's own, with `files` {name: base64} and the
+      [timeout_s] [grace_s] [files]     output, both streams. In ARGV {run} is that folder, {python} this interpreter.
+                                        As root it needs a `user`, or SUDO_USER; `env` is added to the agent's. `hold`:
+                                        "exec" waits before it becomes the program; "sync": its input is a pipe, its
+                                        lines are told as {"event": "line", "t_s", "text"}, and it is over when it
+                                        prints {"event": "done"; it then waits for a byte
+go [ops] [at_end]                       lets a held workload run; time counts from now. `ops`: file requests that are
+                                        done just before ("sync") or just after it ("exec"), to "replies". `at_end`:
+                                        file requests for when it is over and its process still there, answered in
+                                        "ended"
+until T_S [hold]                        replies at that time, or when "ended" was told: "ended", "sample". `hold`: keeps
+                                        the CPU busy until the next request, 1 s at most, since virtual time leaps on an
+                                        idle one
+output [offset] [limit]                 "text", "next", "end" (size now) of the workload's output; gone with the next
+                                        `start`
 sample [every_s] [pid] [memory]         "sample" now, and if every_s > 0 from now on {"event": "sample"} lines. `pid`:
-       [kdamonds] [cgroup]              a process instead of the workload. `memory`: "status", or "rollup" (slower; adds
-                                        "pss"). `kdamonds`: pids; `cgroup`: folder of a version 2 group
+       [kdamonds] [cgroup]              a process instead of the workload. `memory`: "status", "rollup" (slower; adds
+                                        "pss"), or "system" (of all processes). `kdamonds`: pids; `cgroup`: folder of a
+                                        version 2 group
 stop                                    ends the workload: "status" as in the event
 end                                     undoes everything, replies as `restore`, and exits
 
 Events: {"event": "ended", "status" (exit code, -signal), "runtime_s", "timed_out", "left" (descendants killed),
-"max_rss_bytes" (at least the agent's own), "user_s", "system_s", "sample"} when the workload has ended. A sample: "t_s"
-since the workload's start (or the request), "processes", "rss_bytes", "swap_bytes", "major_faults" (of the workload's
-processes and those they have waited for), "vm": {"pswpin", "pswpout", "pgmajfault"} (pages, events since boot), "psi":
-{"some_us", "full_us"} of memory, "kdamonds": {pid: CPU s}, "cgroup": {...}, "agent_cpu_s". What a kernel does not have
-is left out.
+"max_rss_bytes" (at least the agent's own), "user_s", "system_s", "sample", "at_end" (replies)} when the workload has
+ended. A sample: "t_s" since the workload's start (or the request), "processes", "rss_bytes", "swap_bytes",
+"major_faults" (of the workload's processes and those they have waited for), "vm": {"pswpin", "pswpout", "pgmajfault"}
+(pages, events since boot), "psi": {"some_us", "full_us"} of memory, "kdamonds": {pid: CPU s}, "cgroup": {...},
+"agent_cpu_s". What a kernel does not have is left out.
 """
 
 from __future__ import annotations
 
+import binascii
 import collections
 import errno
 import fcntl
@@ -57,15 +73,18 @@ import threading
 import time
 from typing import Any, Iterator  # noqa: UP035 - Python 3.8
 
-VERSION = 1
+VERSION = 2
 DEFAULT_EVERY_S = 0.5
 DEFAULT_GRACE_S = 3.0
 BUSY_S = 5.0  # how long undoing a write is tried again where the kernel says EBUSY
+AT_END_S = 20.0  # how long an ended workload's process is kept for `at_end`
+HOLD_S = 1.0
 FETCH_S = 5.0
 LINE_MAX = 1 << 20
 FILE_MAX = 1 << 20
 PIPE_BUF = 4096
 MARK = "DAMOOS_RUN"
+DONE = b'{"event": "done"'
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -224,8 +243,31 @@ def boot_id() -> str:
         return file.read().strip()
 
 
+def make_folder_of(path: str) -> None:
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), 0o755, exist_ok=True)
+    except OSError as error:
+        raise Refused.of(error, path=path) from None
+
+
+def hold_lock(path: str) -> int:
+    """Locks a file, writes this process's pid into it and returns the descriptor, which holds the lock."""
+    make_folder_of(path)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise Refused(f"another damoos (pid {holder}) works on this host", path=path, errno="EBUSY") from None
+    except OSError as error:
+        raise Refused.of(error, path=path) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+    return fd
+
+
 class Journal:
-    """What files held before their first write, and the workload's mark; in memory, and in a file if one is given.
+    """What files held before their first write, the runs and the kdamonds started; in memory, and in a file if given.
 
     Not synced to the disk: it has to outlive this process, not the machine, which forgets sysfs with it.
     """
@@ -236,8 +278,10 @@ class Journal:
         self.fd = -1
         self.entries: list[dict[str, Any]] = []
         self.known: set[str] = set()
-        self.marks: list[str] = []
+        self.runs: dict[str, str] = {}  # mark -> folder
+        self.started: dict[str, int | None] = {}  # state file -> pid of its kdamond, None if it never got noted
         if path is not None:
+            make_folder_of(path)
             self._lock(path)
             self._load()
 
@@ -269,28 +313,44 @@ class Journal:
                 if entry["root"] != self.tree.root:
                     raise Refused(f"this journal is about {entry['root']}", path=self.path)
             elif "mark" in entry:
-                self.marks.append(entry["mark"])
+                self.runs[entry["mark"]] = entry["folder"]
+            elif "over" in entry:
+                self.runs.pop(entry["over"], None)
+            elif "started" in entry:
+                self.started[entry["started"]] = entry["pid"]
             else:
                 self.entries.append(entry)
-        if not self.entries and not self.marks:
+        if not self.entries and not self.runs:
             self._clear()
 
     def _clear(self) -> None:
         self.entries = []
         self.known = set()
+        self.started = {}
         if self.fd >= 0:
             os.ftruncate(self.fd, 0)
             self._append({"format": VERSION, "root": self.tree.root, "boot": boot_id()})
-            for mark in self.marks:  # the workload may still run
-                self._append({"mark": mark})
+            for mark, folder in self.runs.items():  # the workload may still run
+                self._append({"mark": mark, "folder": folder})
 
     def _append(self, entry: dict[str, Any]) -> None:
         if self.fd >= 0:
             os.write(self.fd, json.dumps(entry).encode("ascii") + b"\n")
 
-    def mark(self, mark: str) -> None:
-        self.marks.append(mark)
-        self._append({"mark": mark})
+    def begin(self, mark: str, folder: str) -> None:
+        """Notes a run before anything of it is there."""
+        self.runs[mark] = folder
+        self._append({"mark": mark, "folder": folder})
+
+    def over(self, mark: str) -> None:
+        """Forgets a run of which nothing is left, its folder included."""
+        remove_folder(self.runs.pop(mark))
+        self._append({"over": mark})
+
+    def kdamond(self, state: str, pid: int | None) -> None:
+        """Notes whose kdamond a state file is about: None before it is started, its pid afterwards."""
+        self.started[state] = pid
+        self._append({"started": state, "pid": pid})
 
     def remember(self, path: str, below: bool) -> None:
         """Notes what a file holds, before it is written; only the first time. Raises Refused if it can't be read."""
@@ -315,10 +375,12 @@ class Journal:
         """Puts every file back, the last written first; may be repeated. What is already right is not written."""
         restored: list[str] = []
         problems: dict[str, str] = {}
+        foreign = self._foreign()
         for entry in reversed(self.entries):
             for path, old in [(entry["path"], entry["old"]), *entry.get("below", ())]:
                 problems.pop(path, None)
-                problem = self._put(path, old)
+                folder = next((folder for folder in foreign if path.startswith(folder)), None)
+                problem = self._put(path, old) if folder is None else foreign[folder]
                 if problem is None:
                     restored.append(path)
                 elif problem:
@@ -351,6 +413,37 @@ class Journal:
         mode = os.fstat(fd).st_mode
         os.close(fd)
         return bool(mode & 0o222) and self.tree.read(path) != old
+
+    def _foreign(self) -> dict[str, str]:
+        # Folders of kdamonds where one runs that was not started here -> which: nothing there is ours to change.
+        tops = {
+            path[: path.index("/kdamonds/") + 10] for path in (e["path"] for e in self.entries) if "/kdamonds/" in path
+        }
+        found = {}
+        for top in tops:
+            for state in (f"{top}{name}/state" for name in self._names(top) if name.isdigit()):
+                if self._patient_read(state) != "on\n":
+                    continue
+                pid = int(self._patient_read(state[: -len("state")] + "pid") or -1)
+                if state not in self.started or self.started[state] not in (pid, None):
+                    found[top] = f"kdamond {pid} of {state} runs and was not started by damoos; end it first"
+        return found
+
+    def _names(self, path: str) -> dict[str, str]:
+        try:
+            return self.tree.names(path.rstrip("/"))
+        except Refused:
+            return {}
+
+    def _patient_read(self, path: str) -> str:
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                return self.tree.read(path)
+            except Refused as refused:
+                if refused.more.get("errno") != "EBUSY" or time.monotonic() > deadline:
+                    return ""
+                time.sleep(0.01)
 
     def _put(self, path: str, old: str) -> str | None:
         # None: written; "": it was right or is gone; else why it could not be written.
@@ -426,6 +519,21 @@ def kill(pid: int, number: int) -> None:
         pass
 
 
+def remove_folder(path: str) -> None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        for name in os.listdir(fd):
+            os.unlink(name, dir_fd=fd)
+        os.rmdir(path)
+    except OSError:
+        pass  # somebody keeps something there
+    finally:
+        os.close(fd)
+
+
 class Workload:
     """One program in a session of its own, started by `start` of the protocol."""
 
@@ -433,7 +541,9 @@ class Workload:
         argv = request.get("argv")
         if not argv or not isinstance(argv, list) or not all(isinstance(part, str) for part in argv):
             raise Refused("argv is not a list of strings", value=argv)
-        self.output = request.get("output")
+        self.hold = request.get("hold")
+        if self.hold not in (None, "exec", "sync"):
+            raise Refused("unknown kind of hold", field="hold", value=self.hold)
         self.grace_s = float(request.get("grace_s", DEFAULT_GRACE_S))
         self.account = account(request.get("user"))
         self.mark = os.urandom(12).hex()
@@ -442,17 +552,52 @@ class Workload:
             env.update(HOME=self.account.pw_dir, USER=self.account.pw_name, LOGNAME=self.account.pw_name)
         env.update(request.get("env") or {})
         env[MARK] = self.mark
-        timeout_s = None if request.get("timeout_s") is None else float(request["timeout_s"])
-        journal.mark(self.mark)
-        self.pid = self._spawn(argv, request.get("cwd"), env)
-        self.started = time.monotonic()
-        self.deadline = None if timeout_s is None else self.started + timeout_s
-        self.timed_out = False
+        self.timeout_s = None if request.get("timeout_s") is None else float(request["timeout_s"])
+        self.journal = journal
+        self.folder = os.path.join(os.environ.get("TMPDIR") or "/tmp", f"damoos-{self.mark}")
+        self.at_end: list[Any] = []
+        self.gate = self.lines = self.report = -1
+        self.pending = b""
+        self.over_s: float | None = None  # when it had done what it is for
+        self.may_go = True
+        self.timed_out = self.failed = False
         self.kill_at: float | None = None
         self.ended: dict[str, Any] | None = None
+        journal.begin(self.mark, self.folder)
+        try:
+            self.output = self._make_folder(request.get("files") or {})
+            argv = [part.replace("{run}", self.folder).replace("{python}", sys.executable) for part in argv]
+            self.pid = self._spawn(argv, request.get("cwd"), env)
+        except BaseException:
+            journal.over(self.mark)
+            raise
+        self.begin(None if self.hold else self.timeout_s)
+
+    def begin(self, timeout_s: float | None) -> None:
+        """Counts time from now on."""
+        self.started = time.monotonic()
+        self.deadline = None if timeout_s is None else self.started + timeout_s
+
+    def _make_folder(self, files: dict[str, str]) -> int:
+        # Not the workload's own, so that it can't make these files something else; only its output is for no one else.
+        try:
+            os.mkdir(self.folder, 0o700)
+            for name, data in files.items():
+                if "/" in name or name in ("", ".", "..", "output"):
+                    raise Refused("not a file's name", field="files", value=name)
+                fd = os.open(f"{self.folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with open(fd, "wb") as file:
+                    file.write(binascii.a2b_base64(data))
+                os.chmod(f"{self.folder}/{name}", 0o644)
+            os.chmod(self.folder, 0o755)
+            return os.open(f"{self.folder}/output", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except OSError as error:
+            raise Refused.of(error, path=self.folder) from None
 
     def _spawn(self, argv: list[str], cwd: str | None, env: dict[str, str]) -> int:
         result, report = os.pipe()
+        gate = os.pipe() if self.hold else (-1, -1)
+        lines = os.pipe() if self.hold == "sync" else (-1, -1)
         agent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -470,32 +615,89 @@ class Workload:
                 step = "cwd"
                 if cwd is not None:
                     os.chdir(cwd)
-                step = "output"
-                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-                flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_NONBLOCK  # no waiting on a pipe
-                os.dup2(os.open(os.devnull if self.output is None else self.output, flags, 0o600), 1)
-                os.set_blocking(1, True)
-                os.dup2(1, 2)
                 step = "argv"
+                os.dup2(gate[0] if self.hold == "sync" else os.open(os.devnull, os.O_RDONLY), 0)
+                os.dup2(lines[1] if self.hold == "sync" else self.output, 1)
+                os.dup2(self.output, 2)
                 for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                     signal.signal(number, signal.SIG_DFL)
+                if self.hold == "exec":
+                    os.write(report, b"\n")
+                    if not os.read(gate[0], 1):
+                        os._exit(127)
                 os.execvpe(argv[0], argv, env)
             except BaseException as error:
                 code = error.errno if isinstance(error, OSError) else None
                 os.write(report, json.dumps([step, code, str(error)]).encode("ascii"))
             finally:
                 os._exit(127)
-        os.close(report)
-        with open(result, "rb") as file:  # ends at exec
-            text = file.read()
-        if text:
-            os.waitpid(pid, 0)
+        for fd in (report, gate[0], lines[1]):
+            if fd >= 0:
+                os.close(fd)
+        self.pid, self.argv, self.cwd = pid, argv, cwd
+        self.gate, self.lines, self.report = gate[1], lines[0], result
+        if self.lines >= 0:
+            os.set_blocking(self.lines, False)
+        self.may_go = self.hold is None
+        if self.hold == "exec" and os.read(result, 1) == b"\n":
+            return pid
+        self._check_report(b"" if self.hold != "exec" else b"[")
+        return pid
+
+    def _check_report(self, text: bytes) -> None:
+        # Waits until the child has become the program. Raises Refused if it could not.
+        with open(self.report, "rb") as file:
+            text += file.read()
+        self.report = -1
+        if len(text) > 1:
+            if not self.may_go or self.hold is None:  # else it is the main thread's to reap
+                os.waitpid(self.pid, 0)
+            self.failed = True
             step, code, problem = json.loads(text.decode("ascii"))
-            value = {"argv": argv[0], "cwd": cwd, "output": self.output}.get(step)
+            value = {"argv": self.argv[0], "cwd": self.cwd}.get(step)
             if code is not None:
                 raise Refused.of(OSError(code, os.strerror(code)), field=step, value=value)
             raise Refused(problem, field=step, value=value)
-        return pid
+
+    def go(self) -> None:
+        """Opens the gate of a held workload. Raises Refused if it can't become its program."""
+        if self.may_go:
+            raise Refused("the workload is not held", value=self.pid)
+        self.may_go = True
+        self.open_gate()
+        if self.hold == "exec":
+            self._check_report(b"")
+
+    def open_gate(self) -> None:
+        """One more byte for the workload that waits at its input, or before it is a program."""
+        if self.gate >= 0:
+            try:
+                os.write(self.gate, b"\n")
+            except OSError:
+                pass  # it has ended
+
+    def read_lines(self) -> list[str]:
+        """The complete lines that a "sync" workload has printed since the last call; also kept in its output."""
+        try:
+            data = os.read(self.lines, 65536)
+        except BlockingIOError:
+            return []
+        if not data:
+            os.close(self.lines)
+            self.lines = -1
+        os.write(self.output, data)
+        *lines, self.pending = (self.pending + data).split(b"\n")
+        if any(line.startswith(DONE) for line in lines) and self.over_s is None:
+            self.over_s = time.monotonic() - self.started
+        return [line.decode("utf-8", "replace") for line in lines]
+
+    def close(self) -> None:
+        """Forgets it, with its folder."""
+        for fd in (self.gate, self.lines, self.output):
+            if fd >= 0:
+                os.close(fd)
+        self.gate = self.lines = self.output = -1
+        self.journal.over(self.mark)
 
     def signal(self, number: int) -> None:
         if self.ended is None:
@@ -523,6 +725,13 @@ class Workload:
             return None
         return self.kill_at if self.kill_at is not None else None if self.timed_out else self.deadline
 
+    def is_over(self) -> bool:
+        """Whether it has done what it is for; its process is still there, if only as a zombie."""
+        if self.over_s is None and self.ended is None:
+            if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                self.over_s = time.monotonic() - self.started
+        return self.over_s is not None
+
     def reap(self) -> bool:
         """Collects ended children, adopted ones too; True when the program itself has just ended."""
         just = False
@@ -537,7 +746,7 @@ class Workload:
                 just = True
                 self.ended = {
                     "status": os.WEXITSTATUS(status) if os.WIFEXITED(status) else -os.WTERMSIG(status),
-                    "runtime_s": time.monotonic() - self.started,
+                    "runtime_s": time.monotonic() - self.started if self.over_s is None else self.over_s,
                     "timed_out": self.timed_out,
                     "max_rss_bytes": usage.ru_maxrss * 1024,
                     "user_s": usage.ru_utime,
@@ -545,21 +754,9 @@ class Workload:
                 }
 
     def read_output(self, offset: int, limit: int) -> dict[str, Any]:
-        if self.output is None:
-            raise Refused("the output is not kept")
-        try:
-            fd = os.open(self.output, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except OSError as error:
-            raise Refused.of(error, path=self.output) from None
-        try:
-            now = os.fstat(fd)
-            owner = os.geteuid() if self.account is None else self.account.pw_uid
-            if not stat.S_ISREG(now.st_mode) or now.st_uid != owner:
-                raise Refused("is no longer the workload's file", path=self.output)
-            data = os.pread(fd, min(limit, LINE_MAX // 8), offset)
-        finally:
-            os.close(fd)
-        return {"text": data.decode("utf-8", "replace"), "next": offset + len(data), "end": now.st_size}
+        data = os.pread(self.output, min(limit, LINE_MAX // 8), offset)
+        end = os.fstat(self.output).st_size
+        return {"text": data.decode("utf-8", "replace"), "next": offset + len(data), "end": end}
 
 
 def account(user: str | None) -> pwd.struct_passwd | None:
@@ -619,7 +816,7 @@ class Sampler:
         self.every_s = 0.0
         self.next = 0.0
         self.root: int | None = None
-        self.rollup = False
+        self.rollup = self.system = False
         self.kdamonds: list[int] = []
         self.cgroup: str | None = None
         self.since = time.monotonic()
@@ -628,14 +825,13 @@ class Sampler:
 
     def configure(self, request: dict[str, Any], workload: Workload | None) -> None:
         memory = request.get("memory", "status")
-        if memory not in ("status", "rollup"):
+        if memory not in ("status", "rollup", "system"):
             raise Refused("unknown kind of memory", field="memory", value=memory)
-        self.rollup = memory == "rollup"
+        self.rollup, self.system = memory == "rollup", memory == "system"
         self.root = request.get("pid")
         self.kdamonds = [int(pid) for pid in request.get("kdamonds") or ()]
         self.cgroup = request.get("cgroup")
         self.every_s = max(float(request.get("every_s") or 0.0), 0.0)
-        self.since = time.monotonic() if workload is None else workload.started
         self.next = time.monotonic() + self.every_s
         self.last_pid = b""
 
@@ -648,7 +844,10 @@ class Sampler:
     def take(self, workload: Workload | None) -> dict[str, Any]:
         sample: dict[str, Any] = {"t_s": time.monotonic() - self.since}
         root = self.root or (workload.pid if workload is not None and workload.ended is None else None)
-        self._processes(root, sample)
+        if self.system:
+            self._memory(sample)
+        else:
+            self._processes(root, sample)
         text = self.counters.read("/proc/vmstat")
         vm = {name: number_after(text, f"\n{name} ".encode()) for name in ("pswpin", "pswpout", "pgmajfault")}
         sample["vm"] = {name: value for name, value in vm.items() if value is not None}
@@ -690,6 +889,15 @@ class Sampler:
         sample.update(processes=alive, rss_bytes=rss * 1024, swap_bytes=swap * 1024, major_faults=faults)
         if self.rollup:
             sample["pss_bytes"] = pss * 1024
+
+    def _memory(self, sample: dict[str, Any]) -> None:
+        text = b"\n" + self.counters.read("/proc/meminfo")
+        total, free, swap, swap_free = (
+            number_after(text, f"\n{name}:".encode()) or 0
+            for name in ("MemTotal", "MemAvailable", "SwapTotal", "SwapFree")
+        )
+        faults = number_after(self.counters.read("/proc/vmstat"), b"\npgmajfault ") or 0
+        sample.update(rss_bytes=(total - free) * 1024, swap_bytes=(swap - swap_free) * 1024, major_faults=faults)
 
     def _tree(self, root: int | None) -> list[int]:
         # Descendants, and what lost its parent and came to this process as their reaper.
@@ -777,10 +985,14 @@ class Agent:
         self.parent = os.getppid()
         self.told: str | None = None  # why the agent has to go
         self.stop_ids: list[Any] = []
+        self.waiting: list[dict[str, Any]] = []  # requests `until`
+        self.at_end: tuple[float, list[dict[str, Any]] | None] | None = None  # deadline, replies
+        self.hold_until = 0.0
         self.requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self.replies: collections.deque[dict[str, Any]] = collections.deque()
         self.files_lock = threading.Lock()
         self.closing = False
+        self.last_sample: dict[str, Any] | None = None
         self.wake_in, self.wake_out = os.pipe()
         os.set_blocking(self.wake_in, False)
         os.set_blocking(self.wake_out, False)
@@ -817,14 +1029,23 @@ class Agent:
         poll.register(self.wake_in, select.POLLIN)
         pending = b""
         while True:
+            printed = -1 if self.workload is None else self.workload.lines
+            if printed >= 0:
+                poll.register(printed, select.POLLIN)
             ready = dict(poll.poll(self._patience_ms()))
+            if printed >= 0:
+                poll.unregister(printed)
             self._check()
             if self.wake_in in ready:
                 os.read(self.wake_in, 4096)
             while self.replies:
                 self._send(self.replies.popleft())
+            if printed in ready and self.workload is not None:
+                for text in self.workload.read_lines():
+                    self._send({"event": "line", "t_s": time.monotonic() - self.workload.started, "text": text})
             self._tend()
             if 0 in ready:
+                self.hold_until = 0.0
                 data = os.read(0, 65536)
                 if not data:
                     raise Lost("standard input ended")
@@ -839,9 +1060,12 @@ class Agent:
                         self._accept(request)
 
     def _patience_ms(self) -> float:
+        if time.monotonic() < self.hold_until:
+            return 0.0
         times = [time.monotonic() + 1.0]  # to notice a dead parent
         if self.sampler.every_s:
             times.append(self.sampler.next)
+        times += [self.sampler.since + request["t_s"] for request in self.waiting]
         if self.workload is not None:
             tick = self.workload.next_tick()
             times += [] if tick is None else [tick]
@@ -857,16 +1081,40 @@ class Agent:
         now = time.monotonic()
         if self.workload is not None and self.workload.ended is None:
             self.workload.tick(now)
-            if self.workload.reap():
-                self._ended(self.workload)
+            self._tend_end(self.workload)
         if self.sampler.due(now):
             self._send({"event": "sample", **self.sampler.take(self.workload)})
+        for request in self.waiting[:]:
+            ended = self.workload is not None and self.workload.ended is not None
+            if ended or now - self.sampler.since >= request["t_s"]:
+                self.waiting.remove(request)
+                sample = self.sampler.take(self.workload)
+                self._send({"id": request.get("id"), "ok": True, "ended": ended, "sample": sample})
+                if request.get("hold"):
+                    self.hold_until = time.monotonic() + HOLD_S
+
+    def _tend_end(self, workload: Workload) -> None:
+        # Over, then `at_end` by the other thread while the process is there, then the process may go.
+        if self.at_end is None and workload.is_over():
+            self.last_sample = self.sampler.take(workload)
+            self.at_end = (time.monotonic() + AT_END_S, None if workload.at_end else [])
+            if workload.at_end:
+                self.requests.put({"do": "at_end", "ops": workload.at_end})
+        if self.at_end is not None:
+            deadline, replies = self.at_end
+            if replies is None and time.monotonic() < deadline:
+                return
+            workload.open_gate()
+        if (self.at_end is not None or workload.kill_at is not None) and workload.reap():
+            self._ended(workload)
 
     def _ended(self, workload: Workload) -> None:
         assert workload.ended is not None
-        workload.ended["sample"] = self.sampler.take(None)
+        workload.ended["sample"] = self.last_sample or self.sampler.take(None)
+        workload.ended["at_end"] = self.at_end[1] if self.at_end is not None else None
         workload.ended["left"] = kill_marked([workload.mark])
-        self._send({"event": "ended", **workload.ended})
+        if not workload.failed:
+            self._send({"event": "ended", **workload.ended})
         for number in self.stop_ids:
             self._send({"id": number, "ok": True, "status": workload.ended["status"]})
         self.stop_ids = []
@@ -884,13 +1132,16 @@ class Agent:
 
     def _accept(self, request: dict[str, Any]) -> None:
         do = request.get("do")
-        if do in FILE_REQUESTS or do == "restore":
+        if do in FILE_REQUESTS or do in ("restore", "go"):
             self.requests.put(request)
             return
         served = {"hello": self._hello, "start": self._start, "output": self._output, "sample": self._sample}
         try:
             if do == "stop":
                 self._stop(request)
+                return
+            if do == "until":
+                self.waiting.append({**request, "t_s": float(request["t_s"])})
                 return
             if do not in served:
                 raise Refused("unknown request", value=do)
@@ -916,10 +1167,17 @@ class Agent:
 
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.workload is not None and self.workload.ended is None:
-            raise Refused("a workload is running", value=self.workload.pid)
+            if not self.workload.failed:
+                raise Refused("a workload is running", value=self.workload.pid)
+            while not self.workload.reap():
+                time.sleep(0.001)
+        if self.workload is not None:
+            old, self.workload = self.workload, None
+            old.close()
+        self.at_end, self.last_sample = None, None
         self.workload = Workload(request, self.journal)
         self.sampler.since = self.workload.started
-        return {"pid": self.workload.pid, "mark": self.workload.mark}
+        return {"pid": self.workload.pid, "mark": self.workload.mark, "folder": self.workload.folder}
 
     def _output(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.workload is None:
@@ -959,7 +1217,10 @@ class Agent:
                 return
             with self.files_lock:
                 reply = {"id": request.get("id"), **self._file(request)}
-            self.replies.append(reply)
+            if request.get("do") == "at_end":
+                self.at_end = (0.0, reply.get("replies", [reply]))
+            else:
+                self.replies.append(reply)
             try:
                 os.write(self.wake_out, b"f")
             except BlockingIOError:
@@ -972,33 +1233,73 @@ class Agent:
             if request.get("do") == "restore":
                 report = self.journal.restore()
                 return {"ok": not report["failed"], **report}
-            if request["do"] == "batch":
-                replies: list[dict[str, Any]] = []
-                for each in request["ops"]:
-                    if each.get("do") not in FILE_REQUESTS or each["do"] == "batch":
-                        raise Refused("not a file request", value=each.get("do"))
-                    replies.append(self._file(each))
-                    if not replies[-1]["ok"]:
-                        break
-                return {"ok": all(reply["ok"] for reply in replies), "replies": replies}
+            if request["do"] == "go":
+                return self._go(request)
+            if request["do"] in ("batch", "at_end"):
+                return self._all(request["ops"])
             return {"ok": True, **FILE_REQUESTS[request["do"]](self, request)}
         except Refused as refused:
             return refusal(refused)
         except Exception as error:  # this thread has to go on
             return refusal(Refused(f"bad request: {type(error).__name__}: {error}"))
 
+    def _all(self, requests: list[dict[str, Any]]) -> dict[str, Any]:
+        replies: list[dict[str, Any]] = []
+        for each in requests:
+            if each.get("do") not in FILE_REQUESTS or each["do"] == "batch":
+                raise Refused("not a file request", value=each.get("do"))
+            replies.append(self._file(each))
+            if not replies[-1]["ok"]:
+                break
+        return {"ok": all(reply["ok"] for reply in replies), "replies": replies}
+
+    def _go(self, request: dict[str, Any]) -> dict[str, Any]:
+        workload, ops = self.workload, request.get("ops") or []
+        first = workload is None or workload.hold == "sync"
+        done = self._all(ops if first else [])
+        if not done["ok"]:
+            return self._told(done)
+        self.sampler.since = time.monotonic()
+        if workload is not None:
+            workload.at_end = request.get("at_end") or []
+            workload.begin(workload.timeout_s)
+            self.sampler.since = workload.started
+            workload.go()
+        self.sampler.next = self.sampler.since + self.sampler.every_s
+        return done if first else self._told(self._all(ops))
+
+    def _told(self, done: dict[str, Any]) -> dict[str, Any]:
+        # What was wrong with the last of several requests as the whole's own.
+        return {**done["replies"][-1], **done} if done["replies"] else done
+
     def _read(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"value": self.tree.read(request["path"])}
 
     def _write(self, request: dict[str, Any]) -> dict[str, Any]:
         path, value = "/" + request["path"].lstrip("/"), request["value"]
+        on = value == "on" and path.endswith("/state") and "/kdamonds/" in path
         if request.get("keep", True):
             self.journal.remember(path, bool(request.get("below")))
+            if on:
+                self.journal.kdamond(path, None)
         self.tree.write(path, value)
+        if on and request.get("keep", True):
+            self.journal.kdamond(path, int(self.tree.read(path[: -len("state")] + "pid")))
         return {}
 
     def _list(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"names": self.tree.names(request["path"])}
+
+    def _tree(self, request: dict[str, Any]) -> dict[str, Any]:
+        top = "/" + request["path"].strip("/")
+        files = {}
+        for path in self.tree.files(top):
+            try:
+                files[path[len(top) + 1 :]] = self.tree.read(path)
+            except Refused as refused:
+                if refused.more.get("errno") == "EBUSY":
+                    raise  # worth another try as a whole
+        return {"files": files}
 
     def _kind(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"kind": self.tree.kind(request["path"])}
@@ -1023,12 +1324,14 @@ class Agent:
             self.files_lock.release()
         if self.workload is not None:
             self._end_workload(self.workload)
+            self.workload.close()
         self.journal.close()
         return report
 
     def _end_workload(self, workload: Workload) -> None:
         deadline = time.monotonic() + workload.grace_s + BUSY_S  # longer only if even SIGKILL does not end it
         while workload.ended is None and time.monotonic() < deadline:
+            workload.open_gate()
             workload.reap()
             workload.tick(time.monotonic())
             time.sleep(0.005)
@@ -1041,6 +1344,7 @@ FILE_REQUESTS = {
     "write": Agent._write,
     "list": Agent._list,
     "kind": Agent._kind,
+    "tree": Agent._tree,
     "batch": Agent._batch,
 }
 
@@ -1051,14 +1355,14 @@ def refusal(refused: Refused) -> dict[str, Any]:
 
 def options(arguments: list[str]) -> dict[str, Any]:
     # By hand: argparse alone would double what the agent adds to a bare interpreter.
-    found: dict[str, Any] = {"--recover": False, "--journal": None, "--root": None}
+    found: dict[str, Any] = {"--recover": False, "--journal": None, "--lock": None, "--root": None}
     words = iter(arguments)
     for word in words:
         if word not in found:
             raise Refused("unknown option", value=word)
         found[word] = True if word == "--recover" else next(words, None)
     if found["--root"] is None or (found["--recover"] and found["--journal"] is None):
-        raise Refused("usage: agent.py --root DIR [--journal FILE [--recover]]")
+        raise Refused("usage: agent.py --root DIR [--lock FILE] [--journal FILE [--recover]]")
     return found
 
 
@@ -1070,12 +1374,16 @@ def main(arguments: list[str]) -> int:
     try:
         chosen = options(arguments)
         tree = Tree(chosen["--root"])
+        if chosen["--lock"] is not None:
+            hold_lock(chosen["--lock"])
         journal = Journal(tree, chosen["--journal"])
     except Refused as refused:
         print(json.dumps({"event": "refused", **refusal(refused)}), flush=True)
         return 2
-    marks, journal.marks = journal.marks, []
+    marks = list(journal.runs)
     recovered: dict[str, Any] = {"killed": kill_marked(marks), "restored": [], "gone": [], "failed": []}
+    for mark in marks:
+        journal.over(mark)
     if journal.entries or marks:
         recovered.update(journal.restore())
     if chosen["--recover"] or recovered["failed"]:

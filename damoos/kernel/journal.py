@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,7 +27,7 @@ from damoos.errors import BackendError, DamonInUseError, HostError
 from . import abi
 from .host import Host, read_tree
 from .patience import Patience
-from .plan import forget_below, is_input, plan_afresh
+from .plan import Difference, forget_below, is_input, plan_afresh
 
 FORMAT = 1
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
@@ -36,13 +36,16 @@ _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 @dataclass(frozen=True)
 class Journal:
     """A journal as read: the boot it is about, DAMON's inputs before the first write (None: never touched), the oldest
-    value of each other file, the last value given to each file, and the kdamonds started (pid, None if not known)."""
+    value of each other file, the last value given to each file, the kdamonds started (pid, None if not known), all
+    writes in order (path, value; of the last it is not sure that it happened), and whether undoing it has begun."""
 
     boot_id: str
     damon: Mapping[str, str] | None = None
     olds: Mapping[str, str] = field(default_factory=dict)
     news: Mapping[str, str] = field(default_factory=dict)
     started: Mapping[int, int | None] = field(default_factory=dict)
+    writes: tuple[tuple[str, str], ...] = ()
+    undoing: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,15 +131,17 @@ class JournalingHost:
         self.restore()
 
     def _append(self, entry: dict[str, Any]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _append(self.path, entry)
 
 
 def journal_path(root: Path) -> Path:
     """Where the journal of the host with this root is; after a restart there is neither it nor anything to undo."""
     return root / "run" / "damoos" / "journal.jsonl"
+
+
+def agent_journal_path(root: Path) -> Path:
+    """Where an agent that works on the host with this root keeps its own journal, which only agents undo."""
+    return root / "run" / "damoos" / "agent.journal"
 
 
 def load(path: Path) -> Journal:
@@ -154,14 +159,19 @@ def load(path: Path) -> Journal:
         olds: dict[str, str] = {}
         news: dict[str, str] = {}
         started: dict[int, int | None] = {}
+        writes: list[tuple[str, str]] = []
+        undoing = False
         for entry in rest:
             if "damon" in entry:
                 damon = entry["damon"]
             elif "started" in entry:
                 started[entry["started"]] = entry["pid"]
+            elif "undoing" in entry:
+                undoing = True
             else:
                 where = entry["write"]
                 news[where] = entry["new"]
+                writes.append((where, entry["new"]))
                 if "old" in entry:
                     olds.setdefault(where, entry["old"])
                 below = _below(where)
@@ -170,7 +180,7 @@ def load(path: Path) -> Journal:
                 file = abi.file_of(below)
                 if file is not None and file.kind is abi.Kind.COUNT:
                     forget_below(news, where)
-        return Journal(head["boot_id"], damon, olds, news, started)
+        return Journal(head["boot_id"], damon, olds, news, started, tuple(writes), undoing)
     except OSError as error:
         raise BackendError(f"{path}: can't read the journal: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -193,6 +203,7 @@ def restore(host: Host, path: Path, patience: Patience | None = None) -> Restore
     stopped, written = [], []
     if journal.damon is not None:
         stopped = _stop_ours(host, journal, wait)
+        _append(path, {"undoing": True})
         written = _restore_damon(host, journal.damon, wait)
     failure: HostError | None = None
     for where, old in reversed(list(journal.olds.items())):
@@ -207,6 +218,49 @@ def restore(host: Host, path: Path, patience: Patience | None = None) -> Restore
     path.unlink()
     _sync_folder(path)
     return Restored(tuple(stopped), tuple(written))
+
+
+def staged_since(host: Host, path: Path, patience: Patience | None = None) -> tuple[Difference, ...]:
+    """What is staged below DAMON's folder and was not staged by who wrote the journal at `path`; `field` is a path.
+
+    It was staged since, by somebody else, and undoing would throw it away. Nothing after a restart of the machine,
+    and once undoing has begun. Raises HostError, and BackendError as `load` does.
+    """
+    if not path.exists():
+        return ()
+    wait = patience if patience is not None else Patience()
+    journal = load(path)
+    if journal.damon is None or journal.undoing or journal.boot_id != _boot_id(host):
+        return ()
+    now = _inputs(host, wait)
+    writes = [(_below(where), new) for where, new in journal.writes if is_input(_below(where))]
+    # Who died after the last line may not have got to its write.
+    return min((_unexpected(now, _replay(journal.damon, some)) for some in (writes, writes[:-1])), key=len)
+
+
+def _replay(before: Mapping[str, str], writes: Iterable[tuple[str, str]]) -> dict[str, str]:
+    staged = dict(before)
+    for path, value in writes:
+        if abi.BY_PATTERN[abi.pattern_of(path)].kind is abi.Kind.COUNT:
+            forget_below(staged, path)
+        staged[path] = value
+    return staged
+
+
+def _unexpected(now: Mapping[str, str], staged: Mapping[str, str]) -> tuple[Difference, ...]:
+    found = []
+    for path, text in now.items():
+        expected = staged.get(path, abi.BY_PATTERN[abi.pattern_of(path)].default)
+        if text != expected and not _is_tuned(path, now):
+            found.append(Difference(f"{abi.KDAMONDS}/{path}", expected, text))
+    gone = [path for path in staged if path not in now]
+    return (*found, *(Difference(f"{abi.KDAMONDS}/{path}", staged[path], None) for path in gone))
+
+
+def _is_tuned(path: str, now: Mapping[str, str]) -> bool:
+    """Whether the kernel itself may have written an input file: it tells tuned intervals in those that set them."""
+    folder, _, name = path.rpartition("/")
+    return name in ("sample_us", "aggr_us") and now.get(f"{folder}/intervals_goal/aggrs", "0") != "0"
 
 
 def _stop_ours(host: Host, journal: Journal, wait: Patience) -> list[int]:
@@ -265,6 +319,13 @@ def _chosen(text: str) -> str:
 
 def _boot_id(host: Host) -> str:
     return host.read(_BOOT_ID) if host.exists(_BOOT_ID) else ""
+
+
+def _append(path: Path, entry: dict[str, Any]) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _sync_folder(path: Path) -> None:

@@ -34,10 +34,20 @@ REPLY_S = 30.0
 """How long a reply may take: a write may wait for kdamond, but not for ever."""
 
 
-def agent_argv(root: str, journal: str | None, *, python: str = sys.executable, agent: str = str(AGENT)) -> list[str]:
-    """The command that starts an agent; all four as the machine where it runs names them."""
+def agent_argv(
+    root: str,
+    journal: str | None,
+    *,
+    lock: str | None = None,
+    python: str = sys.executable,
+    agent: str = str(AGENT),
+) -> list[str]:
+    """The command that starts an agent; everything as the machine where it runs names it."""
     argv = [python, "-I", "-S", agent, "--root", root]
-    return argv if journal is None else [*argv, "--journal", journal]
+    for option, value in (("--journal", journal), ("--lock", lock)):
+        if value is not None:
+            argv += [option, value]
+    return argv
 
 
 class AgentLink:
@@ -149,7 +159,9 @@ class AgentLink:
         try:
             self._process.stdin.write(json.dumps({"id": number, "do": do, **fields}).encode("ascii") + b"\n")
             self._process.stdin.flush()
-        except (OSError, ValueError):
+        except OSError:
+            pass  # it is going; what it said before comes first
+        except ValueError:
             self._lost = True
         deadline = time.monotonic() + patience_s
         while not self._lost:
@@ -223,6 +235,11 @@ class AgentHost:
     def exists(self, path: str) -> bool:
         """See Host.exists."""
         return self._link.request("kind", path=path)["kind"] is not None
+
+    def read_tree(self, folder: str) -> dict[str, str]:
+        """See TreeReader.read_tree: one round trip."""
+        files = self._link.request("tree", path=folder)["files"]
+        return {path: text.removesuffix("\n") for path, text in files.items()}
 
 
 def _why(event: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import http.server
 import json
 import os
@@ -12,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from damoos.errors import BackendError, HostError
+from damoos.kernel.guards import lock_holder
 from damoos.kernel.link import AGENT, AgentHost, AgentLink, agent_argv
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
@@ -232,9 +233,7 @@ def test_bad_requests_get_an_answer_and_harm_nothing(link: AgentLink) -> None:
 def test_runs_a_workload_and_keeps_its_output(link: AgentLink, tmp_path: Path) -> None:
     (tmp_path / "work").mkdir()
     code = "import os, sys; print(os.getcwd(), os.environ['X']); sys.stderr.write('oops'); sys.exit(3)"
-    started = link.request(
-        "start", argv=python(code), cwd=str(tmp_path / "work"), env={"X": "y"}, user=ME, output=str(tmp_path / "out")
-    )
+    started = link.request("start", argv=python(code), cwd=str(tmp_path / "work"), env={"X": "y"}, user=ME)
     event = link.wait("ended", 20)
     assert event is not None
     assert (event["status"], event["timed_out"], event["left"]) == (3, False, 0)
@@ -257,7 +256,8 @@ def test_runtimes_are_exact(link: AgentLink) -> None:
     [
         ({"argv": ["/no/such/program"]}, "argv"),
         ({"argv": ["true"], "cwd": "/no/such/folder"}, "cwd"),
-        ({"argv": ["true"], "output": "/no/such/folder/out"}, "output"),
+        ({"argv": ["true"], "cwd": "/no/such/folder", "hold": "exec"}, "cwd"),
+        ({"argv": ["/no/such/program"], "hold": "sync"}, "argv"),
     ],
 )
 def test_a_workload_that_can_not_start_says_why(link: AgentLink, fields: dict[str, Any], field: str) -> None:
@@ -267,12 +267,138 @@ def test_a_workload_that_can_not_start_says_why(link: AgentLink, fields: dict[st
     assert link.wait("ended", 20)
 
 
-def test_an_output_that_is_a_link_is_refused(link: AgentLink, tmp_path: Path) -> None:
-    (tmp_path / "victim").write_text("precious")
-    (tmp_path / "out").symlink_to(tmp_path / "victim")
-    with pytest.raises(BackendError):
-        link.request("start", argv=["true"], user=ME, output=str(tmp_path / "out"))
-    assert (tmp_path / "victim").read_text() == "precious"
+def test_a_held_program_that_can_not_start_says_so_when_it_goes(link: AgentLink) -> None:
+    link.request("start", argv=["/no/such/program"], user=ME, hold="exec")
+    with pytest.raises(BackendError, match="argv.*No such file"):
+        link.request("go")
+    link.request("start", argv=["true"], user=ME)
+    assert link.wait("ended", 20)
+
+
+def test_files_of_a_run_are_there_and_vanish_with_it(link: AgentLink) -> None:
+    code = "import sys; print(open(sys.argv[1]).read())"
+    files = {"note.txt": base64.b64encode(b"hello").decode()}
+    started = link.request("start", argv=["{python}", *python(code)[1:], "{run}/note.txt"], user=ME, files=files)
+    assert link.wait("ended", 20)
+    assert link.request("output")["text"] == "hello\n"
+    folder = Path(started["folder"])
+    assert sorted(path.name for path in folder.iterdir()) == ["note.txt", "output"]
+    with pytest.raises(BackendError, match="not a file's name"):
+        link.request("start", argv=["true"], user=ME, files={"../evil": ""})
+    assert not folder.exists()
+    again = Path(link.request("start", argv=["true"], user=ME)["folder"])
+    assert link.wait("ended", 20)
+    link.close()
+    assert not again.exists()
+
+
+def test_a_held_workload_starts_when_told_and_time_counts_from_then(link: AgentLink, root: Path) -> None:
+    started = link.request("start", argv=python("import time; time.sleep(0.2)"), user=ME, hold="exec", timeout_s=5)
+    time.sleep(0.5)
+    assert Path(f"/proc/{started['pid']}/cmdline").read_bytes().count(b"time.sleep(0.2)") == 0
+    write = {"do": "write", "path": "/sys/a/value", "value": "13"}
+    read = {"do": "read", "path": "/sys/a/value"}
+    assert link.request("go", ops=[write], at_end=[read, {"do": "kind", "path": f"/proc/{started['pid']}"}])["ok"]
+    event = link.wait("ended", 20)
+    assert event is not None and event["status"] == 0
+    assert 0.2 <= event["runtime_s"] < 0.5 + 5
+    assert event["runtime_s"] < event["sample"]["t_s"] + 0.2
+    assert [reply["ok"] for reply in event["at_end"]] == [True, True]
+    assert event["at_end"][0]["value"] == "13"
+
+
+SYNC = (
+    'import os, time; print(\'{"event": "ready"}\', flush=True); os.read(0, 1); time.sleep(0.3); '
+    'print(\'{"event": "done"}\', flush=True); os.read(0, 1)'
+)
+
+
+def test_a_synchronous_workload_is_over_at_its_last_line(link: AgentLink) -> None:
+    pid = link.request("start", argv=python(SYNC), user=ME, hold="sync")["pid"]
+    ready = link.wait("line", 20)
+    assert ready is not None and json.loads(ready["text"]) == {"event": "ready"}
+    link.request("sample", every_s=0.05)
+    alive_at_end = {"do": "read", "path": "/sys/a/choice"}
+    reply = link.request("go", ops=[{"do": "read", "path": "/sys/a/value"}], at_end=[alive_at_end])
+    assert reply["replies"][0]["value"] == "12\n"
+    early = link.request("until", t_s=0.1)
+    assert not early["ended"] and 0.1 <= early["sample"]["t_s"] < 0.3
+    late = link.request("until", t_s=100.0, hold=True)
+    assert late["ended"]
+    event = link.wait("ended", 1)
+    assert event is not None and event["status"] == 0 and 0.3 <= event["runtime_s"] < 5
+    assert event["sample"]["processes"] == 1  # it was still there
+    assert event["at_end"][0]["value"] == FILES["sys/a/choice"]
+    assert gone(pid)
+
+
+def test_a_refused_request_keeps_the_workload_held(link: AgentLink) -> None:
+    link.request("start", argv=python(SYNC), user=ME, hold="sync")
+    with pytest.raises(HostError, match="/sys/a/none"):
+        link.request("go", ops=[{"do": "write", "path": "/sys/a/none", "value": "1"}])
+    assert not link.request("until", t_s=0.5)["ended"]
+    link.request("stop")
+    with pytest.raises(BackendError, match="not held"):
+        link.request("start", argv=SLEEP, user=ME)
+        link.request("go")
+
+
+def test_a_tree_comes_in_one_reply(link: AgentLink) -> None:
+    files = link.request("tree", path="/sys/a")["files"]
+    assert files == {name.removeprefix("sys/a/"): text for name, text in FILES.items()}
+    trimmed = {path: text.removesuffix("\n") for path, text in files.items()}
+    assert AgentHost(link, "x").read_tree("/sys/a") == trimmed
+
+
+def kdamond_tree(root: Path) -> Path:
+    folder = root / "sys/kernel/mm/damon/admin/kdamonds"
+    (folder / "0").mkdir(parents=True)
+    for name, text in {"nr_kdamonds": "1\n", "0/state": "off\n", "0/pid": "-1\n", "0/value": "5\n"}.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def test_a_kdamond_of_somebody_else_is_left_alone(root: Path, tmp_path: Path) -> None:
+    folder, journal = kdamond_tree(root), tmp_path / "journal"
+    link = AgentLink(agent_argv(str(root), str(journal)))
+    host = AgentHost(link, "x")
+    (folder / "0/pid").write_text("41\n")
+    host.write("/sys/kernel/mm/damon/admin/kdamonds/0/value", "6")
+    host.write("/sys/kernel/mm/damon/admin/kdamonds/0/state", "on")
+    host.write("/sys/a/value", "13")
+    (folder / "0/state").write_text("on\n")  # as the kernel shows it
+    (folder / "0/pid").write_text("42\n")  # ours ended; this is another one
+    report = link.close()
+    assert {entry["path"].rpartition("/")[2] for entry in report["failed"]} == {"value", "state"}
+    assert all("was not started by damoos" in entry["error"] for entry in report["failed"])
+    assert ((folder / "0/value").read_text(), (folder / "0/state").read_text()) == ("6", "on\n")
+    assert (root / "sys/a/value").read_text() == "12\n"
+    (folder / "0/state").write_text("off\n")
+    done = subprocess.run([*agent_argv(str(root), str(journal)), "--recover"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert (folder / "0/value").read_text() == "5\n"
+
+
+def test_a_kdamond_of_its_own_is_stopped(root: Path, tmp_path: Path) -> None:
+    folder = kdamond_tree(root)
+    with AgentLink(agent_argv(str(root), str(tmp_path / "journal"))) as link:
+        (folder / "0/pid").write_text("41\n")
+        AgentHost(link, "x").write("/sys/kernel/mm/damon/admin/kdamonds/0/state", "on")
+        (folder / "0/state").write_text("on\n")
+        assert link.close()["failed"] == []
+    assert (folder / "0/state").read_text() == "off\n"
+
+
+def test_one_agent_a_host(root: Path, tmp_path: Path) -> None:
+    lock = tmp_path / "run" / "lock"
+    argv = [*agent_argv(str(root), None), "--lock", str(lock)]
+    with AgentLink(argv) as link:
+        assert lock_holder(lock) == str(link.hello["pid"])
+        with pytest.raises(BackendError, match=f"another damoos.*{link.hello['pid']}"):
+            AgentLink(argv)
+    assert lock_holder(lock) is None
+    with AgentLink(argv):
+        pass
 
 
 def test_a_timeout_ends_it(link: AgentLink) -> None:
@@ -282,11 +408,10 @@ def test_a_timeout_ends_it(link: AgentLink) -> None:
     assert alive(mark) == []
 
 
-def test_stop_ends_what_ignores_it(link: AgentLink, tmp_path: Path) -> None:
+def test_stop_ends_what_ignores_it(link: AgentLink) -> None:
     code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
-    out = tmp_path / "out"
-    mark = link.request("start", argv=python(code), user=ME, grace_s=0.2, output=str(out))["mark"]
-    until(lambda: out.stat().st_size)
+    mark = link.request("start", argv=python(code), user=ME, grace_s=0.2)["mark"]
+    until(lambda: link.request("output")["end"])
     assert link.request("stop")["status"] == -signal.SIGKILL
     assert alive(mark) == []
     assert link.request("stop")["status"] == -signal.SIGKILL
@@ -301,18 +426,17 @@ def test_no_descendant_outlives_the_workload(link: AgentLink) -> None:
     assert alive(mark) == []
 
 
-def test_a_descendant_without_the_mark_is_found_as_an_orphan(link: AgentLink, tmp_path: Path) -> None:
+def test_a_descendant_without_the_mark_is_found_as_an_orphan(link: AgentLink) -> None:
     # it has left its session, lost its parent and cleared its environment
-    out = tmp_path / "out"
     code = (
         "import os\nif os.fork() == 0:\n    os.setsid()\n"
         f"    print(os.getpid(), flush=True)\n    os.execve({SLEEP[0]!r}, {SLEEP!r}, {{}})\n"
         "import time; time.sleep(0.3)"
     )
-    link.request("start", argv=python(code), user=ME, output=str(out))
+    link.request("start", argv=python(code), user=ME)
     event = link.wait("ended", 20)
     assert event is not None and event["left"] == 1
-    assert gone(int(out.read_text()))
+    assert gone(int(link.request("output")["text"]))
 
 
 def test_samples_follow_memory_of_children_too(link: AgentLink) -> None:
@@ -366,9 +490,8 @@ def test_never_runs_as_root_unless_told(root: Path, monkeypatch: pytest.MonkeyPa
         with pytest.raises(BackendError, match="which user"):
             link.request("start", argv=argv)
     monkeypatch.setenv("SUDO_USER", "nobody")
-    with tempfile.TemporaryDirectory() as folder, AgentLink(agent_argv(str(root), None)) as link:
-        os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        link.request("start", argv=argv, output=f"{folder}/out")
+    with AgentLink(agent_argv(str(root), None)) as link:
+        link.request("start", argv=argv)
         assert link.wait("ended", 20)
         assert link.request("output")["text"] == f"{nobody.pw_uid}\n{nobody.pw_gid}\n{nobody.pw_gid}\nnobody\n"
 
@@ -417,6 +540,7 @@ def test_is_small(root: Path) -> None:
 
 CONTROLLER = """
 import json, sys, time
+from damoos.kernel.guards import lock_holder
 from damoos.kernel.link import *
 root, journal, me, sleep = sys.argv[1:]
 link = AgentLink(agent_argv(root, journal))
