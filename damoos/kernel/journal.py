@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from damoos.damon.features import kernel_version
 from damoos.errors import BackendError, DamonInUseError, HostError
 
 from . import abi
@@ -31,6 +33,12 @@ from .plan import Difference, forget_below, is_input, plan_afresh
 
 FORMAT = 1
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_OSRELEASE = "/proc/sys/kernel/osrelease"
+# Kernel: up to 6.14 (seen on 6.12) a command to `state`, of a process that may be dead by now, looks every 100 ms
+# whether it is done or its kdamond gone. Folders that are removed before that wait for it with the lock that it needs
+# to look: both hang for ever.
+_NO_HANGING_FROM = (6, 15)
+_COMMAND_LOOKS_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -203,6 +211,8 @@ def restore(host: Host, path: Path, patience: Patience | None = None) -> Restore
     stopped, written = [], []
     if journal.damon is not None:
         stopped = _stop_ours(host, journal, wait)
+        if journal.started and kernel_version(host.read(_OSRELEASE)) < _NO_HANGING_FROM:
+            time.sleep(_COMMAND_LOOKS_S)
         _append(path, {"undoing": True})
         written = _restore_damon(host, journal.damon, wait)
     failure: HostError | None = None

@@ -305,6 +305,9 @@ def test_a_lock_that_a_command_holds_is_waited_for(vm: VmHost, control: Control)
             vm.read(state)
         assert busy.value.errno == errno.EBUSY
         assert control.is_on()
+        # Kernel: 6.12 hangs for ever if folders are removed before that command has noticed that it is done.
+        let_pass(vm, 0.5)
+        assert "update_schemes" not in vm.run(["ps"]).out.decode()
 
 
 @pytest.mark.parametrize("module", ["damon_stat", "damon_reclaim", "damon_lru_sort"])
