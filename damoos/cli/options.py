@@ -39,7 +39,10 @@ Workload = Annotated[
 Backend = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help=f"Where to run: sim:MACHINE, the simulator of a machine model ({DEFAULT_BACKEND})."
+        metavar="NAME",
+        help=f"Where to run: sim:MACHINE, the simulator of a machine model ({DEFAULT_BACKEND}); vm or vm:7.3, a real "
+        "kernel in a virtual machine; host, this machine's kernel; ssh:USER@HOST, another machine's.",
+        show_default=False,
     ),
 ]
 Machine = Annotated[
@@ -63,6 +66,9 @@ Catalogue = Annotated[
         metavar="DIR",
         help="Look for workloads, envs and machines here first; also DAMOOS_CATALOGUE.",
     ),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be written to the kernel's files, and write nothing.")
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show more.")]
 

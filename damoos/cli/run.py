@@ -13,24 +13,26 @@ import typer
 
 from damoos.errors import BackendError, InputError
 
-from . import console
-from .options import Backend, Catalogue, Machine, Timing, TimingOption, Verbose, Workload, backend_spec
+from . import console, program
+from .options import Backend, Catalogue, DryRun, Machine, Timing, TimingOption, Verbose, backend_spec
 
 if TYPE_CHECKING:
-    from damoos.backend.base import Session
+    from damoos.backend.base import Session, Workload
     from damoos.backend.result import Result
     from damoos.damon.kdamonds import Kdamonds
     from damoos.damon.snapshot import Snapshot
-    from damoos.workload.masim import MasimWorkload
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 STEPS = 100
+STEP_S = 0.1
+"""First step, s, where nobody knows how long the workload takes; doubled as often as there are `STEPS` snapshots."""
 
 
-@app.command()
+@app.command(cls=program.ProgramCommand)
 def run(
-    workload: Workload,
+    ctx: typer.Context,
+    workload: program.WorkloadOption = None,
     kdamonds: Annotated[
         Path | None,
         typer.Option(
@@ -47,8 +49,24 @@ def run(
         typer.Option(metavar="FILE", help="Write every aggregation to FILE (.json.gz), in the recordings' format."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", file_okay=False, help="Keep what the command prints here; else it is dropped."),
+    ] = None,
+    dry_run: DryRun = False,
     catalogue: Catalogue = None,
     verbose: Verbose = False,
+    cwd: program.Cwd = None,
+    setenv: program.SetEnv = None,
+    timeout: program.Timeout = None,
+    user: program.User = None,
+    metric: program.MetricOption = None,
+    metric_pattern: program.MetricPattern = None,
+    better: program.BetterOption = None,
+    pid: program.Pid = None,
+    cgroup: program.Cgroup = None,
+    paddr: program.Paddr = False,
+    duration: program.Duration = None,
 ) -> None:
     """Run WORKLOAD once and show runtime, memory, DAMON's regions and the schemes' counters.
 
@@ -59,25 +77,52 @@ def run(
       damoos run zigzag --kdamonds best.json      under a scheme
       damoos run my.cfg --machine nvme-swap --json | jq .runtime_s
       damoos run stairs --record stairs.json.gz
+      damoos run --backend host -- ./program args any program, on this kernel
+      damoos run --backend host --pid 4321 --duration "30 s"
     """
     from damoos.backend.registry import open_backend
-    from damoos.catalogue import find
-    from damoos.workload import masim
 
-    program = masim.load(find("workloads", workload))
-    asked = _configuration(kdamonds, damon)
-    place = open_backend(backend_spec(backend, machine), timing=timing.value, trace=record is not None)
-    with place.start(program, asked, seed) as session:
-        seen = _advance(session, program, damon)
-        result = session.finish()
+    wanted = program.find_program(
+        program.ProgramOptions(
+            workload,
+            program.argv_of(ctx),
+            cwd=cwd,
+            setenv=setenv,
+            timeout=timeout,
+            user=user,
+            metric=metric,
+            metric_pattern=metric_pattern,
+            better=better,
+            pid=pid,
+            cgroup=cgroup,
+            paddr=paddr,
+            duration=duration,
+        )
+    ).workload
     if record is not None:
-        _record(record, result, program, timing, place.probe().kernel)
+        _check_recordable(wanted)
+    asked = _configuration(kdamonds, damon)
+    spec = backend_spec(backend, machine)
+    place = open_backend(spec, timing=timing.value, trace=record is not None, outputs=output)
+    try:
+        if dry_run:
+            if asked is None:
+                raise InputError("nothing is written without DAMON", field="--dry-run", value="--no-damon")
+            typer.echo(place.preview(asked))
+            return
+        with place.start(wanted, asked, seed) as session:
+            seen = _advance(session, wanted, damon)
+            result = session.finish()
+        if record is not None:
+            _record(record, result, wanted, timing, place.probe().kernel)
+    finally:
+        place.close()
     if as_json:
         typer.echo(json.dumps(as_tree(result), indent=1))
     else:
         from .run_text import print_result
 
-        print_result(console.stdout(), result, program, seen, verbose=verbose)
+        print_result(console.stdout(), result, seen, verbose=verbose)
         if record is not None:
             console.stderr().print(f"recording: {record}")
 
@@ -114,17 +159,30 @@ def as_tree(result: Result) -> dict[str, Any]:
     return tree
 
 
-def _advance(session: Session, program: MasimWorkload, damon: bool) -> list[Snapshot]:
+def _advance(session: Session, workload: Workload, damon: bool) -> list[Snapshot]:
     # a snapshot a step: enough for the picture of what DAMON saw, whatever the aggregation interval
-    nominal_s = sum(phase.ms for phase in program.phases) / 1000
+    nominal_s = _length_s(workload)
+    step_s = STEP_S if nominal_s is None else max(nominal_s / STEPS, 0.001)
     seen: list[Snapshot] = []
-    with _progress(program.name, nominal_s) as step:
+    with _progress(workload.name, nominal_s) as step:
         while not session.done:
-            session.advance(max(nominal_s / STEPS, 0.001))
+            session.advance(step_s)
             if damon and (snapshot := _snapshot(session)) is not None:
                 seen.append(snapshot)
-            step(nominal_s / STEPS)
+            step(step_s)
+            if len(seen) >= 2 * STEPS and nominal_s is None:
+                seen, step_s = seen[::2], 2 * step_s
     return seen
+
+
+def _length_s(workload: Workload) -> float | None:
+    """How long a run takes, about, s; None if nobody knows."""
+    from damoos.workload.command import CommandWorkload
+    from damoos.workload.masim import MasimWorkload
+
+    if isinstance(workload, MasimWorkload):
+        return sum(phase.ms for phase in workload.phases) / 1000
+    return None if isinstance(workload, CommandWorkload) else workload.duration_s
 
 
 def _snapshot(session: Session) -> Snapshot | None:
@@ -135,21 +193,37 @@ def _snapshot(session: Session) -> Snapshot | None:
 
 
 @contextmanager
-def _progress(name: str, total_s: float) -> Iterator[Any]:
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _progress(name: str, total_s: float | None) -> Iterator[Any]:
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     screen = console.stderr()
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn()]
+    if total_s is None:
+        columns.append(TimeElapsedColumn())
+    else:
+        columns += [TextColumn("{task.percentage:>3.0f} %"), TimeRemainingColumn()]
+    # Rich forgets what is older than that period, and a step may take longer than its default.
     with Progress(
-        *columns, TimeRemainingColumn(), console=screen, transient=True, disable=not screen.is_terminal
+        *columns, console=screen, transient=True, disable=not screen.is_terminal, speed_estimate_period=3600
     ) as bar:
         task = bar.add_task(name, total=total_s)
         yield lambda seconds: bar.advance(task, seconds)
 
 
-def _record(path: Path, result: Result, program: MasimWorkload, timing: Timing, kernel: str) -> None:
+def _check_recordable(workload: Workload) -> None:
+    from damoos.workload.masim import MasimWorkload
+
+    if not isinstance(workload, MasimWorkload):
+        raise InputError(
+            "only runs of masim workloads are recorded", field="--record", value=workload.name, allowed="a .cfg"
+        )
+
+
+def _record(path: Path, result: Result, workload: Workload, timing: Timing, kernel: str) -> None:
     from damoos.ops.record import to_recording, write_recording
+    from damoos.workload.masim import MasimWorkload
     from damoos.workload.pace import Pace
 
+    assert isinstance(workload, MasimWorkload)
     pace = Pace(timing=timing.value)
-    write_recording(to_recording(result, workload=program, pace=pace, kernel=kernel, name=program.name), path)
+    write_recording(to_recording(result, workload=workload, pace=pace, kernel=kernel, name=workload.name), path)

@@ -15,7 +15,6 @@ from damoos.damon.snapshot import Snapshot
 from damoos.report import numbers
 from damoos.report.heatmap import Heatmap, terminal_lines
 from damoos.report.observed import covered, observed_heat
-from damoos.workload.masim import MasimWorkload
 
 from .chart import area_chart
 from .console import takes_unicode
@@ -24,14 +23,12 @@ MAP_ROWS = 12
 CHART_WIDTH = 100
 
 
-def print_result(
-    screen: Console, result: Result, program: MasimWorkload, seen: Sequence[Snapshot], *, verbose: bool
-) -> None:
+def print_result(screen: Console, result: Result, seen: Sequence[Snapshot], *, verbose: bool) -> None:
     """Prints what was measured, RSS over time, what DAMON saw (`seen`, a snapshot a step) and the schemes' counters."""
     how = "without DAMON" if result.asked is None else _schemes_in_words(result)
     screen.print(
         Text.assemble(
-            (program.name, "bold"), f" on {result.backend}, {how}, seed {result.seed}, {result.time_kind} time"
+            (result.workload, "bold"), f" on {result.backend}, {how}, seed {result.seed}, {result.time_kind} time"
         )
     )
     screen.print(_figures(result))
@@ -88,6 +85,8 @@ def _figures(result: Result) -> Table:
             f"{numbers.count(result.major_faults)} major faults",
         ),
     ]
+    if result.metric is not None:
+        rows.insert(1, ("metric", numbers.metric(result.metric)))
     if result.asked is not None:
         share = 100 * result.kdamond_cpu_s / result.runtime_s if result.runtime_s else 0.0
         rows.append(

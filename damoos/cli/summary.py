@@ -24,11 +24,15 @@ def print_summary(screen: Console, outcome: Outcome, folder: Path, *, verbose: b
     screen.print()
     rows = words.verified_rows(outcome)
     if rows:
-        table = plain_table("", "score", "runtime", "change, %", "mean RSS", "change, %")
+        table = plain_table("", "score", words.speed_name(outcome), "change, %", "mean RSS", "change, %")
         for row in rows:
             table.add_row(*row, style="bold" if row[0] == "found" else None)
         screen.print(table)
         screen.print(_how_measured(outcome), style="dim")
+        if words.change_note(outcome):
+            screen.print(words.change_note(outcome), style="dim")
+        if failed := words.failures(outcome):
+            screen.print(f"failed trials: {failed}; trials.csv says why", style="dim")
         if verbose:
             _print_indented(screen, words.comparisons(outcome))
         screen.print()

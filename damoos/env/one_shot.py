@@ -67,7 +67,8 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
             raise InputError("too small", field="repeats", value=repeats, allowed="1 and more")
         preset = load_env(env)
         self.space, self.objective = preset.space, preset.objective
-        self.bench = Bench.of(open_backend(backend, timing=timing), masim.load(find("workloads", workload)))
+        self.workload = masim.load(find("workloads", workload))
+        self.bench = Bench.of(open_backend(backend, timing=timing), self.workload)
         self.repeats = repeats
         self.render_mode = render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (len(FEATURES),), np.float32)
@@ -82,7 +83,7 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
         super().reset(seed=seed, options=options)
         seeds = [int(s) for s in self.np_random.integers(0, 2**31, self.repeats)]
         self._baseline = self.bench.runs(None, seeds)
-        self._profile = profile(self.bench.backend, self.bench.workload, seeds[0])
+        self._profile = profile(self.bench.backend, self.workload, seeds[0])
         return self._profile.copy(), {"seeds": seeds, "time_kind": self.bench.backend.probe().time_kind}
 
     def step(self, action: Action) -> tuple[Profile, float, bool, bool, dict[str, Any]]:

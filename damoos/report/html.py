@@ -7,19 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
-from damoos.tune.outcome import Outcome
+from damoos.tune.outcome import HeatMap, Outcome
 
 from . import numbers, plots, search_plots
 from .page import Html, badge, block, chart, colour_scale, facts, join, page, pair, section, table, text, tiles
 from .words import (
+    change_note,
     comparisons,
     deployment,
+    failures,
     found_scheme,
     headline,
     helps,
+    overhead_name,
     scheme_in_words,
     scheme_rows,
     scores_name,
+    speed_name,
+    speed_note,
     verified_rows,
 )
 
@@ -44,7 +49,7 @@ def render(outcome: Outcome) -> str:
             _header(outcome),
             tiles(_key_numbers(outcome)),
             _memory(outcome),
-            _heat(outcome),
+            *([] if outcome.access is None else [_heat(outcome, outcome.access)]),
             pair(_trade_off(outcome), _convergence(outcome)),
             _scheme(outcome),
             _verification(outcome),
@@ -68,9 +73,10 @@ def _key_numbers(outcome: Outcome) -> list[tuple[str, str]]:
     if found is not None:
         score = found.score
         against = "against no scheme" if helps(outcome) else "of the best candidate"
+        slower = numbers.percent(found.runtime_overhead_percent.mean, sign=True)
         values = [
             (numbers.percent(found.rss_overhead_percent.mean, sign=True), f"RSS {against}"),
-            (numbers.percent(found.runtime_overhead_percent.mean, sign=True), f"runtime {against}"),
+            *([] if speed_note(outcome) else [(slower, f"{speed_name(outcome)} {against}")]),
             (
                 numbers.score(score.mean),
                 f"score, {numbers.score(score.low)} to {numbers.score(score.high)} "
@@ -96,8 +102,7 @@ def _memory(outcome: Outcome) -> Html:
     return section("memory", "Memory over time", chart("memory-chart", figure, "RSS over time"), note=note)
 
 
-def _heat(outcome: Outcome) -> Html:
-    access = outcome.access
+def _heat(outcome: Outcome, access: HeatMap) -> Html:
     figure = plots.heat_map(
         np.array(access.heat), access.end_s, access.total_bytes, access.regions, axis_end_s=_end_s(outcome)
     )
@@ -123,14 +128,21 @@ def _trade_off(outcome: Outcome) -> Html:
         best=outcome.best,
         default=0 if outcome.trials else None,
         limit_percent=limit,
+        speed=overhead_name(outcome),
     )
-    note = (
-        "Each dot is a trial, against the same seeds without a scheme. Better is up and to the left; more than "
-        f"{limit:g} % of runtime overhead is refused."
-    )
+    note = "Each dot is a trial, against the same seeds without a scheme. Better is up"
+    if speed_note(outcome):
+        note += f"; {speed_note(outcome)}."
+    else:
+        note += f" and to the left; more than {limit:g} % of {overhead_name(outcome)} is refused."
     if outside:
         note += f" Not shown: {outside} {_trials(outside)} too slow for the axis."
-    return section("trade-off", "Trade-off", chart("trade-off-chart", figure, "runtime against RSS saved"), note=note)
+    return section(
+        "trade-off",
+        "Trade-off",
+        chart("trade-off-chart", figure, f"{speed_name(outcome)} against RSS saved"),
+        note=note,
+    )
 
 
 def _convergence(outcome: Outcome) -> Html:
@@ -164,7 +176,8 @@ def _verification(outcome: Outcome) -> Html:
     checked = outcome.verification
     if checked is None:
         return section("verification", "Verification", note="Not verified: there was nothing to verify.")
-    head = ("", "score", "runtime", "runtime change, %", "mean RSS", "RSS change, %")
+    speed = speed_name(outcome)
+    head = ("", "score", speed, f"{speed} change, %", "mean RSS", "RSS change, %")
     rows = verified_rows(outcome)
     strong = next((i for i, row in enumerate(rows) if row[0] == "found"), -1)
     return section(
@@ -174,7 +187,8 @@ def _verification(outcome: Outcome) -> Html:
         Html("".join(f"<p>{text(line)}</p>" for line in comparisons(outcome))),
         note=f"{len(checked.seeds)} runs each with seeds that the search never used; means and "
         f"{100 * checked.baseline_runtime_s.confidence:.0f} % confidence intervals, {outcome.time_kind}. "
-        "Changes are against no scheme with the same seeds; documented is the default of the env, trial 0.",
+        "Changes are against no scheme with the same seeds; documented is the default of the env, trial 0."
+        + (f" {change_note(outcome)}" if change_note(outcome) else ""),
     )
 
 
@@ -189,33 +203,40 @@ def _provenance(outcome: Outcome) -> Html:
             "workload",
             f"{workload.path}: {numbers.size(workload.footprint_bytes)}, {numbers.seconds(workload.duration_s)}",
         ),
+        *([] if workload.metric is None else [("metric", workload.metric)]),
         ("workload sha256", workload.sha256),
         ("env", outcome.env.path),
         ("env sha256", outcome.env.sha256),
         ("objective", outcome.objective.description),
         ("strategy", f"{outcome.strategy}, seed {outcome.seed}"),
+        *([] if outcome.start is None else [("begun with", outcome.start)]),
         ("search seeds", ", ".join(map(str, outcome.search_seeds))),
     ]
     if checked is not None:
         values.append(("finalists' seeds", ", ".join(map(str, checked.finalist_seeds)) or "none"))
         values.append(("verification seeds", ", ".join(map(str, checked.seeds))))
     values.append(("versions", ", ".join(f"{name} {version}" for name, version in outcome.versions.items())))
-    failed = sum(trial.state == "failed" for trial in outcome.trials)
-    if failed:
-        values.append(("failed trials", str(failed)))
+    if failures(outcome):
+        values.append(("failed trials", failures(outcome)))
     return section("made", "How this was made", facts(values))
 
 
 def _end_s(outcome: Outcome) -> float:
     # one time axis for what is accessed and what is resident
-    return max([outcome.access.end_s] + [series.t_s[-1] for series in outcome.series if series.t_s])
+    ends = [series.t_s[-1] for series in outcome.series if series.t_s]
+    return max([outcome.workload.duration_s if outcome.access is None else outcome.access.end_s, *ends])
 
 
 def _time_in_words(outcome: Outcome) -> str:
-    meaning = "phases are amounts of work" if outcome.timing == "work" else "phases last their time"
     if outcome.time_kind == "simulated":
-        return f"simulated: kernel, machine and workload are models, no real memory was touched; {meaning}"
-    return f"{outcome.time_kind}; {meaning}"
+        kind = "simulated: kernel, machine and workload are models, no real memory was touched"
+    elif outcome.time_kind == "virtual":
+        kind = "virtual: a real kernel in a virtual machine, by that machine's own clock"
+    else:
+        kind = f"{outcome.time_kind}: a real kernel, by the machine's clock"
+    if outcome.workload.kind != "masim":
+        return kind
+    return f"{kind}; {'phases are amounts of work' if outcome.timing == 'work' else 'phases last their time'}"
 
 
 def _trials(count: int) -> str:

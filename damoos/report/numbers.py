@@ -45,6 +45,11 @@ def score(value: float | None) -> str:
     return "-" if value is None or not math.isfinite(value) else f"{value:.2f}"
 
 
+def metric(value: float) -> str:
+    """A workload's own number, four significant digits: `1234`, `0.05123`, `1.2e+07`."""
+    return f"{value:.4g}"
+
+
 def count(value: float) -> str:
     """A count with thousands separated by thin groups: `12 345`."""
     return f"{round(value):,}".replace(",", " ")

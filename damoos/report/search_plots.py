@@ -30,10 +30,12 @@ def trade_off(
     best: int | None,
     default: int | None,
     limit_percent: float,
+    speed: str = "runtime overhead",
 ) -> tuple[Figure, int]:
     """Runtime overhead against RSS saved, one dot a trial, and how many trials lie outside the axes.
 
-    `front`, `best` and `default` are trial numbers; `limit_percent` is the objective's limit of the runtime overhead.
+    `front`, `best` and `default` are trial numbers; `limit_percent` is the objective's limit of the runtime overhead,
+    which `speed` names.
     Slow infeasible trials would press all others into a corner, so the axis ends soon after the feasible ones and, if
     they come near it, the limit.
     """
@@ -91,7 +93,7 @@ def trade_off(
             {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "x0": limit_percent, "x1": limit_percent, "line": line}
         )
     layout = base_layout(
-        "runtime overhead, %",
+        f"{speed}, %",
         "RSS saved, %",
         xaxis={"range": [left, right]},
         yaxis={"range": _saved_range(inside)},

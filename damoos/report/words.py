@@ -11,6 +11,18 @@ from damoos.tune.outcome import Interval, Outcome, VerifiedScheme
 
 from . import numbers
 
+FAILURES = {
+    "refused": "refused by the kernel",
+    "setup": "could not be set up",
+    "workload": "with a workload that failed",
+    "backend": "for other reasons",
+}
+"""`Trial.error_kind` in words."""
+FOUND_ON = {
+    "simulated": "Found on a simulator: measure on your machine before you rely on it. ",
+    "virtual": "Found in a virtual machine: measure on your machine before you rely on it. ",
+}
+"""What comes before advice, by kind of time."""
 UNVERIFIED = "Nothing to recommend: no trial stayed within the limit of the runtime overhead."
 
 
@@ -36,6 +48,38 @@ def scores_name(outcome: Outcome) -> str:
     return "score" if outcome.objective.kind == "metric" else "DAMOOS score"
 
 
+def speed_name(outcome: Outcome) -> str:
+    """What speed is judged by: "runtime", or the workload's "metric"."""
+    return "metric" if outcome.objective.speed in ("lower", "higher") else "runtime"
+
+
+def overhead_name(outcome: Outcome) -> str:
+    """What is called runtime overhead, for an axis."""
+    return "runtime overhead" if speed_name(outcome) == "runtime" else "loss in the metric"
+
+
+def speed_note(outcome: Outcome) -> str:
+    """That nothing measures the speed, where nothing does; else empty."""
+    return "runtime is not measured: --metric makes damoos watch speed" if outcome.objective.speed == "none" else ""
+
+
+def change_note(outcome: Outcome) -> str:
+    """How to read the column of the speed where it isn't the runtime's; else empty."""
+    if speed_note(outcome):
+        return f"{speed_note(outcome).capitalize()}."
+    if speed_name(outcome) == "runtime":
+        return ""
+    return f"The metric's change is by how much it got worse; {outcome.objective.speed} is better."
+
+
+def failures(outcome: Outcome) -> str:
+    """How many trials failed and whose failure it was; empty if none did."""
+    failed = [trial.error_kind for trial in outcome.trials if trial.state == "failed"]
+    kinds = sorted({kind for kind in failed if kind is not None})
+    parts = ", ".join(f"{failed.count(kind)} {FAILURES.get(kind, kind)}" for kind in kinds)
+    return "" if not failed else f"{len(failed)} ({parts})" if parts else str(len(failed))
+
+
 def interval(value: Interval, *, sign: bool = False) -> str:
     """Mean ± the larger half of the confidence interval, two decimals."""
     half = max(value.high - value.mean, value.mean - value.low)
@@ -54,14 +98,17 @@ def percent_interval(value: Interval) -> str:
 
 
 def verified_rows(outcome: Outcome) -> list[list[str]]:
-    """Rows of the verification: scheme, score, runtime, its change in %, mean RSS, its change in %; no scheme first."""
+    """Rows of the verification: scheme, score, runtime, its change in %, mean RSS, its change in %; no scheme first.
+
+    A workload's metric takes the place of the runtime; a change that nothing measures is "-".
+    """
     checked = outcome.verification
     if checked is None:
         return []
     baseline = [
         "no scheme",
         "" if outcome.objective.kind == "metric" else "0.00",
-        numbers.seconds(checked.baseline_runtime_s.mean),
+        _speed(checked.baseline_runtime_s, checked.baseline_metric),
         "",
         numbers.size(checked.baseline_rss_mean_bytes.mean),
         "",
@@ -70,13 +117,17 @@ def verified_rows(outcome: Outcome) -> list[list[str]]:
         [
             scheme.label if scheme.feasible else f"{scheme.label} (too slow)",
             interval(scheme.score),
-            numbers.seconds(scheme.runtime_s.mean),
-            percent_interval(scheme.runtime_overhead_percent),
+            _speed(scheme.runtime_s, scheme.metric),
+            "-" if speed_note(outcome) else percent_interval(scheme.runtime_overhead_percent),
             numbers.size(scheme.rss_mean_bytes.mean),
             percent_interval(scheme.rss_overhead_percent),
         ]
         for scheme in checked.schemes
     ]
+
+
+def _speed(runtime_s: Interval, metric: Interval | None) -> str:
+    return numbers.seconds(runtime_s.mean) if metric is None else numbers.metric(metric.mean)
 
 
 def comparisons(outcome: Outcome) -> list[str]:
@@ -112,7 +163,7 @@ def scheme_in_words(outcome: Outcome) -> str:
 def deployment(outcome: Outcome, kdamonds_file: str = "best.json") -> list[str]:
     """How to use what was found: a sentence, then the commands."""
     file = shlex.quote(kdamonds_file)
-    where = "Found on a simulator: measure on your machine before you rely on it. " if _simulated(outcome) else ""
+    where = FOUND_ON.get(outcome.time_kind, "")
     if _needs_pid(outcome.recommended):
         return [
             f"{where}{kdamonds_file} is for any process: put its id in place of null, then start it with damo.",
@@ -120,10 +171,6 @@ def deployment(outcome: Outcome, kdamonds_file: str = "best.json") -> list[str]:
             "sudo damo start --kdamonds mine.json",
         ]
     return [f"{where}{kdamonds_file} is what damo starts.", f"sudo damo start --kdamonds {file}"]
-
-
-def _simulated(outcome: Outcome) -> bool:
-    return outcome.time_kind == "simulated"
 
 
 def _needs_pid(tree: dict[str, Any]) -> bool:

@@ -20,16 +20,17 @@ from damoos.damon.damo_format import to_damo
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import StudyError
 
+from .detail import Detail
 from .outcome import Run, Trial, from_plain, to_plain
 from .strategies import MakeSampler
 
 if TYPE_CHECKING:
     import optuna
 
-    from .space import Space, Value
+    from .space import Space, Value, Values
 
 STUDY_NAME = "damoos"
-HEADER, RECORD, RUNS = "damoos:header", "damoos:trial", "damoos:runs"
+HEADER, RECORD, RUNS, DETAIL = "damoos:header", "damoos:trial", "damoos:runs", "damoos:detail"
 FORMAT_VERSION = 1
 
 Header = Mapping[str, str | int | float]
@@ -81,11 +82,12 @@ class Journal:
         found = self._memory.get_trials(deepcopy=False)
         return tuple(from_plain(Trial, t.user_attrs[RECORD], f"trial {t.number}") for t in found)
 
-    def propose(self, space: Space, make_sampler: MakeSampler, seed: int) -> Proposal:
-        """The next point: trial 0 is the space's default; else what the sampler with that seed thinks of the others."""
+    def propose(self, space: Space, make_sampler: MakeSampler, seed: int, start: Sequence[Values] = ()) -> Proposal:
+        """The next point: trial 0 is the space's default, the next ones are those of `start`; then comes what the
+        sampler with that seed thinks of the others."""
         number = len(self._memory.get_trials(deepcopy=False))
-        if number == 0:
-            self._memory.enqueue_trial(space.defaults())
+        if number <= len(start):
+            self._memory.enqueue_trial(space.defaults() if number == 0 else dict(start[number - 1]))
         self._memory.sampler = make_sampler(seed)
         trial = self._memory.ask()
         values: dict[str, Value] = {}
@@ -120,12 +122,23 @@ class Journal:
 
     def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...] | None:
         """Runs that were remembered."""
-        found = self._runs.get(_key(kdamonds, seeds))
+        found = self._runs.get(_key(RUNS, kdamonds, seeds))
         return None if found is None else from_plain(tuple[Run, ...], found, "runs")
 
     def remember(self, kdamonds: Kdamonds | None, seeds: Sequence[int], runs: Sequence[Run]) -> None:
         """Writes runs that belong to no trial: of the baseline and of the verification."""
-        key, plain = _key(kdamonds, seeds), to_plain(tuple(runs))
+        self._write(_key(RUNS, kdamonds, seeds), to_plain(tuple(runs)))
+
+    def detail(self, kdamonds: Kdamonds | None, seed: int) -> Detail | None:
+        """What was kept of that run."""
+        found = self._runs.get(_key(DETAIL, kdamonds, [seed]))
+        return None if found is None else from_plain(Detail, found, "detail")
+
+    def keep_detail(self, kdamonds: Kdamonds | None, detail: Detail) -> None:
+        """Writes what reports show of a run, for runs that are too dear to be repeated for a picture."""
+        self._write(_key(DETAIL, kdamonds, [detail.seed]), to_plain(detail))
+
+    def _write(self, key: str, plain: object) -> None:
         self._study.set_user_attr(key, plain)
         self._runs[key] = plain
 
@@ -201,7 +214,7 @@ def _drop_torn_line(file: BinaryIO, path: Path) -> None:
         os.truncate(path, whole)
 
 
-def _key(kdamonds: Kdamonds | None, seeds: Sequence[int]) -> str:
+def _key(kind: str, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> str:
     tree = None if kdamonds is None else to_damo(kdamonds)
     text = json.dumps([tree, list(seeds)], sort_keys=True)
-    return f"{RUNS}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
+    return f"{kind}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -7,6 +7,9 @@ DAMOOS (2021) scores -(0.5 · runtime overhead % + 0.5 · RSS overhead %), so th
 and -1000 where the program gets more than 20 % slower. Here the weight can be chosen, and a program that is too slow
 makes the trial infeasible instead of its score a cliff: a search can learn from by how much it was too slow. The limit
 is DAMOOS's 20 % unless told, so that scores compare; who deploys reclaim will often want less (`--runtime-limit 3`).
+
+A workload with a metric of its own is judged by that instead of its runtime: overhead % is then by how much the number
+got worse. Of what is attached to, without a metric, nothing says how fast it is: its runtime overhead is 0.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from damoos.backend.result import Result
-from damoos.errors import InputError
+from damoos.errors import InputError, WorkloadError
 
 from .outcome import ObjectiveInfo, Repeat, Run
 
@@ -45,7 +48,19 @@ METRICS: dict[str, tuple[str, Callable[[Run, Run], float]]] = {
 }
 """What can be minimised: name to what it is, with its unit, and its value for a run and its baseline run."""
 
+SPEEDS: dict[str, str] = {
+    "runtime": "runtime overhead",
+    "lower": "overhead of the metric (lower is better)",
+    "higher": "overhead of the metric (higher is better)",
+    "none": "nothing measures the speed",
+}
+"""Each `Speed` in words."""
+
 KINDS = ("damoos", "metric", "pareto")
+
+Speed = Literal["runtime", "lower", "higher", "none"]
+"""What runtime overhead is the overhead of: the runtime; the workload's metric, of which a "lower" or a "higher" number
+is better; "none" where neither says anything."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +69,14 @@ class Objective:
     "pareto": minus each of several, with the DAMOOS score to name one winner of the front.
 
     `weight`: runtime's share of the DAMOOS score, 0..1, RSS has the rest. `limit_percent`: runtime overhead above which
-    a trial is infeasible, larger than 0, percent. Raises InputError.
+    a trial is infeasible, larger than 0, percent. `speed`: by what speed is judged. Raises InputError.
     """
 
     kind: Literal["damoos", "metric", "pareto"] = "damoos"
     weight: float = DEFAULT_WEIGHT
     limit_percent: float = DEFAULT_LIMIT_PERCENT
     metrics: tuple[str, ...] = ()
+    speed: Speed = "runtime"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight <= 1.0:
@@ -75,13 +91,19 @@ class Objective:
         if count != len(self.metrics) or count != {"damoos": 0, "metric": 1, "pareto": max(count, 2)}[self.kind]:
             value = ", ".join(self.metrics)
             raise InputError("wrong metrics", field=f"objective {self.kind}", value=value, allowed=wanted)
+        if self.speed == "none" and "runtime" in self.metrics:
+            allowed = "rss and others, or --metric"
+            raise InputError("nothing measures the speed", field="objective", value="runtime", allowed=allowed)
 
     def repeat(self, run: Run, base: Run) -> Repeat:
-        """A run beside its baseline run of the same seed, with the score of this pair."""
-        runtime = overhead_percent(run.runtime_s, base.runtime_s)
+        """A run beside its baseline run of the same seed, with the score of this pair.
+
+        Raises WorkloadError if its metric can't be compared.
+        """
+        runtime = self._slower_percent(run, base)
         rss = overhead_percent(run.rss_mean_bytes, base.rss_mean_bytes)
         if self.kind == "metric":
-            score = -METRICS[self.metrics[0]][1](run, base)
+            score = -self._metric(self.metrics[0], run, base)
         else:
             score = -(self.weight * runtime + (1.0 - self.weight) * rss)
         return Repeat(run=run, runtime_overhead_percent=runtime, rss_overhead_percent=rss, score=score)
@@ -91,7 +113,7 @@ class Objective:
         if self.kind != "pareto":
             return (mean([r.score for r in repeats]),)
         pairs = list(zip(repeats, base, strict=True))
-        return tuple(-mean([METRICS[name][1](r.run, b) for r, b in pairs]) for name in self.metrics)
+        return tuple(-mean([self._metric(name, r.run, b) for r, b in pairs]) for name in self.metrics)
 
     def excess_percent(self, repeats: Sequence[Repeat]) -> float:
         """By how much the mean runtime overhead passes the limit, percent; feasible where not above 0."""
@@ -101,11 +123,26 @@ class Objective:
         """The reward of a learning environment: the mean score, less `PENALTY` times the excess over the limit."""
         return mean([r.score for r in repeats]) - PENALTY * max(self.excess_percent(repeats), 0.0)
 
+    def _slower_percent(self, run: Run, base: Run) -> float:
+        if self.speed == "runtime":
+            return METRICS["runtime"][1](run, base)
+        if self.speed == "none":
+            return 0.0
+        now, before = comparable_metric(run), comparable_metric(base)
+        return overhead_percent(now, before) if self.speed == "lower" else overhead_percent(before, now)
+
+    def _metric(self, name: str, run: Run, base: Run) -> float:
+        return self._slower_percent(run, base) if name == "runtime" else METRICS[name][1](run, base)
+
     def info(self) -> ObjectiveInfo:
         """The objective as reports show it."""
-        limit = f"infeasible above {self.limit_percent:g} % runtime overhead"
-        damoos = f"-({self.weight:g} · runtime overhead % + {1 - self.weight:g} · RSS overhead %)"
-        titles = [METRICS[name][0] for name in self.metrics]
+        speed = SPEEDS[self.speed]
+        limit = f"infeasible above {self.limit_percent:g} % {speed}"
+        damoos = f"-({self.weight:g} · {speed} % + {1 - self.weight:g} · RSS overhead %)"
+        if self.speed == "none":
+            limit = speed
+            damoos = f"-({1 - self.weight:g} · RSS overhead %)"
+        titles = [METRICS[name][0] if name != "runtime" else f"{speed}, %" for name in self.metrics]
         text = {
             "damoos": damoos,
             "metric": f"minus {', '.join(titles)}",
@@ -117,6 +154,7 @@ class Objective:
             weight=None if self.kind == "metric" else self.weight,
             max_runtime_overhead_percent=self.limit_percent,
             metrics=self.metrics,
+            speed=self.speed,
         )
 
 
@@ -141,7 +179,17 @@ def run_of(result: Result) -> Run:
         swap_in_bytes=result.swap_in_bytes,
         swap_out_bytes=result.swap_out_bytes,
         kdamond_cpu_s=result.kdamond_cpu_s,
+        metric=result.metric,
     )
+
+
+def comparable_metric(run: Run) -> float:
+    """The run's metric, which has to be more than 0 for a percentage to mean anything. Raises WorkloadError."""
+    if run.metric is None:
+        raise WorkloadError("metric: the run gave none")
+    if run.metric <= 0:
+        raise WorkloadError(f"metric: {run.metric:g} can't be compared in percent; it has to be more than 0")
+    return run.metric
 
 
 def mean(numbers: Sequence[float]) -> float:

@@ -11,23 +11,36 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from damoos.errors import ConfigError
 
 FORMAT_VERSION = 1
+_LATER = "later"
+
+
+def _later(default: Any) -> Any:
+    """A field that earlier files lack: left out where it has its default, so that what they can say looks as it did."""
+    return field(default=default, metadata={_LATER: True})
 
 
 @dataclass(frozen=True)
 class WorkloadInfo:
-    """The workload that was tuned for; `duration_s` is the sum of its phases' nominal lengths."""
+    """The workload that was tuned for. `kind`: "masim", "command", "pid", "cgroup" or "paddr".
+
+    Of masim workloads `path` is the file, `footprint_bytes` and `duration_s` are nominal (`duration_s` the sum of the
+    phases); of others `path` is the command or what was attached to, and these two are the baseline's peak RSS and mean
+    runtime. `metric`: where the workload's own number comes from, in words.
+    """
 
     name: str
     path: str
     sha256: str
     footprint_bytes: int
     duration_s: float
+    kind: str = _later("masim")
+    metric: str | None = _later(None)
 
 
 @dataclass(frozen=True)
@@ -60,18 +73,23 @@ class EnvInfo:
 @dataclass(frozen=True)
 class ObjectiveInfo:
     """How a score was computed. `kind`: "damoos", "metric" or "pareto"; `weight` is runtime's share of the DAMOOS
-    score, 0..1; slower than `max_runtime_overhead_percent` is infeasible; `metrics` are those of a Pareto front."""
+    score, 0..1; slower than `max_runtime_overhead_percent` is infeasible; `metrics` are those of a Pareto front.
+
+    `speed`: what slower means, see `damoos.tune.objective.Speed`. Where it isn't "runtime", all that is called runtime
+    overhead is of the workload's metric ("lower", "higher" is better), or 0 since nothing measures it ("none").
+    """
 
     kind: str
     description: str
     weight: float | None
     max_runtime_overhead_percent: float
     metrics: tuple[str, ...]
+    speed: str = _later("runtime")
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run measured; times in s of the outcome's `time_kind`."""
+    """What one run measured; times in s of the outcome's `time_kind`. `metric`: the workload's own number."""
 
     seed: int
     runtime_s: float
@@ -81,6 +99,7 @@ class Run:
     swap_in_bytes: int
     swap_out_bytes: int
     kdamond_cpu_s: float
+    metric: float | None = _later(None)
 
 
 @dataclass(frozen=True)
@@ -107,6 +126,8 @@ class Interval:
 class Trial:
     """One point evaluated. `state`: "complete", "failed" (then `error` says why and there are no numbers).
 
+    `error_kind`: "refused" by the kernel, "setup" of the run, "workload", or "backend" for whatever else.
+
     `params`: parameter name to value in its unit (only those active); `params_text` the same as text with unit.
     `score` is the mean over `repeats`, `values` what the objective optimises (one value, or one a Pareto metric).
     """
@@ -123,12 +144,14 @@ class Trial:
     rss_overhead_percent: float | None
     repeats: tuple[Repeat, ...]
     error: str | None = None
+    error_kind: str | None = _later(None)
 
 
 @dataclass(frozen=True)
 class VerifiedScheme:
     """One configuration run with the fresh seeds. `label`: "documented" (the env's default), "found" (the winner,
-    unless that is the documented one); "no scheme" is the baseline and has no entry. `trial`: where it comes from."""
+    unless that is the documented one); "no scheme" is the baseline and has no entry, nor has one whose workload failed
+    under it. `trial`: where it comes from. `metric`: of the workload's own number."""
 
     label: str
     trial: int | None
@@ -140,6 +163,7 @@ class VerifiedScheme:
     rss_mean_bytes: Interval
     feasible: bool
     repeats: tuple[Repeat, ...]
+    metric: Interval | None = _later(None)
 
 
 @dataclass(frozen=True)
@@ -169,6 +193,7 @@ class Verification:
     comparisons: tuple[Comparison, ...]
     helps: bool
     verdict: str
+    baseline_metric: Interval | None = _later(None)
 
 
 @dataclass(frozen=True)
@@ -199,7 +224,8 @@ class Outcome:
     """A whole study. `best` is the number of the trial named winner (None: no trial was feasible), also when
     verification says that it does not help; `recommended` is what to deploy: the winner's kdamonds if it helps, else
     kdamonds without a scheme. `front`: feasible trials on the Pareto front (runtime overhead, RSS overhead), fastest
-    first. `created`: local time, ISO 8601. `workload_time_s`: what the study charged, s of `time_kind`."""
+    first. `created`: local time, ISO 8601. `workload_time_s`: what the study charged, s of `time_kind`. `access`: None
+    where the workload's own pattern isn't known. `start`: the study whose best points came first, in words."""
 
     workload: WorkloadInfo
     env: EnvInfo
@@ -222,7 +248,8 @@ class Outcome:
     verification: Verification | None
     recommended: dict[str, Any]
     series: tuple[Series, ...]
-    access: HeatMap
+    access: HeatMap | None = _later(None)
+    start: str | None = _later(None)
 
     @property
     def best_trial(self) -> Trial | None:
@@ -252,7 +279,8 @@ class Outcome:
 def to_plain(value: object) -> object:
     """A value of this module as JSON values: dataclasses become objects, tuples lists."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        entries = ((f, getattr(value, f.name)) for f in dataclasses.fields(value))
+        return {f.name: to_plain(x) for f, x in entries if not (_LATER in f.metadata and x == f.default)}
     if isinstance(value, tuple):
         return [to_plain(entry) for entry in value]
     return value
@@ -261,15 +289,16 @@ def to_plain(value: object) -> object:
 def from_plain(kind: Any, value: Any, where: str) -> Any:
     """`value` of a JSON tree as the annotated type `kind` of this module; `where` names it in errors.
 
-    Raises ConfigError if it is none.
+    What has a default may be missing. Raises ConfigError if it is none.
     """
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         hints = typing.get_type_hints(kind)
-        if not isinstance(value, dict) or set(value) != set(hints):
+        needed = {f.name for f in dataclasses.fields(kind) if f.default is dataclasses.MISSING}
+        if not isinstance(value, dict) or not needed <= set(value) <= set(hints):
             found = sorted(value) if isinstance(value, dict) else value
             raise ConfigError("wrong keys", field=where, value=found, allowed=", ".join(hints))
-        return kind(**{name: from_plain(hint, value[name], f"{where}.{name}") for name, hint in hints.items()})
+        return kind(**{name: from_plain(hints[name], entry, f"{where}.{name}") for name, entry in value.items()})
     if origin is tuple:
         if not isinstance(value, list):
             raise ConfigError("not a list", field=where, value=value)

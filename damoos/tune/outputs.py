@@ -51,10 +51,16 @@ def read_outcome(path: Path) -> Outcome:
 
 
 def trials_csv(outcome: Outcome) -> str:
-    """One line a trial: state, parameters (the unit is in the column's name), score, overheads in percent, means."""
+    """One line a trial: state, parameters (the unit is in the column's name), score, overheads in percent, means.
+
+    On real kernels also the workload's metric, if it has one, whose failure an error was, and the kind of time.
+    """
+    measured = outcome.time_kind != "simulated"
+    with_metric = outcome.workload.metric is not None
     parameters = [(p.name, f"{p.name}_{p.unit}" if p.unit else p.name) for p in outcome.env.parameters]
     head = ["trial", "state", *(column for _, column in parameters), "score", "feasible"]
-    head += ["runtime_overhead_percent", "rss_overhead_percent", "runtime_s", "rss_mean_bytes", "error"]
+    head += ["runtime_overhead_percent", "rss_overhead_percent", "runtime_s", "rss_mean_bytes"]
+    head += ["metric"] * with_metric + ["error"] + ["error_kind", "time_kind"] * measured
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(head)
@@ -65,7 +71,9 @@ def trials_csv(outcome: Outcome) -> str:
         row += [_cell(trial.runtime_overhead_percent), _cell(trial.rss_overhead_percent)]
         row += [_cell(sum(r.runtime_s for r in runs) / len(runs) if runs else None)]
         row += [_cell(sum(r.rss_mean_bytes for r in runs) / len(runs) if runs else None)]
-        table.writerow([*row, trial.error or ""])
+        metrics = [r.metric for r in runs if r.metric is not None]
+        row += [_cell(sum(metrics) / len(metrics) if metrics else None)] * with_metric + [trial.error or ""]
+        table.writerow(row + [trial.error_kind or "", outcome.time_kind] * measured)
     return text.getvalue()
 
 

@@ -7,19 +7,25 @@ from pathlib import Path
 from typing import Literal
 
 from damoos.errors import InputError
+from damoos.workload.attached import AttachedWorkload
+from damoos.workload.command import CommandWorkload
 
 DEFAULT_TRIALS = 50
-DEFAULT_REPEATS = 3
+DEFAULT_FROM_BEST = 5
+
+Phase = Literal["baseline", "search", "verify"]
 
 
 @dataclass(frozen=True)
 class StudyRequest:
     """A study as the command line asks for it; `damoos.tune.study.run_study` does it.
 
-    `workload` and `env` are catalogue names or files, `study` the journal that is created or continued. `trials` is
-    the total, those of earlier calls included; `repeats` the runs a trial. `objective` is "damoos", "metric:NAME" or
-    "pareto:NAME,NAME"; it, `weight` (runtime's share, 0..1) and `max_runtime_overhead_percent` are the env's own where
-    None. Raises InputError for numbers out of range.
+    `workload` and `env` are catalogue names or files, `study` the journal that is created or continued; with a
+    `program`, that is what runs and `workload` only says in words what it is. `trials` is the total, those of earlier
+    calls included; `repeats` the runs a trial (None: by the backend's kind of time, see `damoos.tune.effort`).
+    `objective` is "damoos", "metric:NAME" or "pareto:NAME,NAME"; it, `weight` (runtime's share, 0..1) and
+    `max_runtime_overhead_percent` are the env's own where None. `start_from`: another study, folder or result.json,
+    whose `from_best` best points come right after the default. Raises InputError for numbers out of range.
     """
 
     workload: str
@@ -29,17 +35,21 @@ class StudyRequest:
     timing: Literal["work", "time"] = "work"
     strategy: str = "tpe"
     trials: int = DEFAULT_TRIALS
-    repeats: int = DEFAULT_REPEATS
+    repeats: int | None = None
     seed: int = 0
     objective: str | None = None
     weight: float | None = None
     max_runtime_overhead_percent: float | None = None
     command_line: str = ""
+    program: CommandWorkload | AttachedWorkload | None = None
+    start_from: Path | None = None
+    from_best: int = DEFAULT_FROM_BEST
 
     def __post_init__(self) -> None:
-        for name, low in (("trials", 1), ("repeats", 1), ("seed", 0)):
-            if getattr(self, name) < low:
-                raise InputError("too small", field=name, value=getattr(self, name), allowed=f"{low} and more")
+        for name, low in (("trials", 1), ("repeats", 1), ("seed", 0), ("from_best", 1)):
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise InputError("too small", field=name, value=value, allowed=f"{low} and more")
 
 
 @dataclass(frozen=True)
@@ -47,11 +57,15 @@ class Progress:
     """How far a study is. `done` of `total` counts trials in phase "search", runs in "baseline" and "verify".
 
     `best_score`: mean score of the best feasible trial so far. `workload_time_s`: seconds of workload time (simulated
-    on the simulator) that this call has run so far.
+    on the simulator) that this call has run so far, in `runs` runs; about `runs_left` are left in this phase. `note`:
+    what went wrong and is tried again.
     """
 
-    phase: Literal["baseline", "search", "verify"]
+    phase: Phase
     done: int
     total: int
     best_score: float | None
     workload_time_s: float
+    runs: int = 0
+    runs_left: int = 0
+    note: str = ""

@@ -10,119 +10,94 @@ import dataclasses
 import datetime
 import hashlib
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import metadata
-from typing import Literal
 
-from damoos.backend.base import Backend
+from damoos.backend.base import Backend, Workload
 from damoos.backend.registry import open_backend
-from damoos.backend.result import Result
-from damoos.catalogue import find
 from damoos.damon.damo_format import from_damo, to_damo
 from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import BackendError, ConfigError
-from damoos.workload import masim
-from damoos.workload.access import WINDOW_MS, expected_heat
 from damoos.workload.masim import MasimWorkload
 
+from .detail import Detail, heat_map
+from .effort import SIMULATED, Effort, effort_for
 from .journal import Header, Journal
+from .meter import Meter, OnProgress
 from .objective import Objective, pareto_front, parse_objective
-from .outcome import HeatMap, Outcome, Run, Series, Trial, WorkloadInfo
+from .outcome import Outcome, Run, Trial
 from .preset import Env, load_env
-from .request import Progress, StudyRequest
+from .program import digest, find_workload, speed_of, workload_info
+from .request import StudyRequest
 from .seeds import Stream, run_seeds, sampler_seed
-from .strategies import find_strategy
+from .strategies import check_strategy, find_strategy
 from .trial import Bench, evaluate
 from .verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, nr_runs, verify
+from .warm import Start, read_start
 
-OnProgress = Callable[[Progress], None]
-
-HEAT_TIMES, HEAT_ADDRESSES = 240, 160
-SERIES_POINTS = 600
-
-
-@dataclass
-class _Meter:
-    """Runs on the bench through the journal's memory. `workload_time_s`: what this call has really run, s;
-    `charged_s`: the same with what earlier calls ran and the journal remembered."""
-
-    bench: Bench
-    journal: Journal
-    tell: OnProgress
-    phase: Literal["baseline", "search", "verify"] = "baseline"
-    done: int = 0
-    total: int = 0
-    best_score: float | None = None
-    workload_time_s: float = 0.0
-    charged_s: float = 0.0
-
-    def enter(self, phase: Literal["baseline", "search", "verify"], done: int, total: int) -> None:
-        self.phase, self.done, self.total = phase, done, total
-        self.report(0)
-
-    def report(self, more: int) -> None:
-        self.done += more
-        self.total = max(self.total, self.done)
-        self.tell(Progress(self.phase, self.done, self.total, self.best_score, self.workload_time_s))
-
-    def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
-        runs = self.bench.runs(kdamonds, seeds)
-        self.workload_time_s += sum(run.runtime_s for run in runs)
-        return runs
-
-    def remembered(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
-        runs = self.journal.runs(kdamonds, seeds)
-        if runs is None:
-            runs = self.run(kdamonds, seeds)
-            self.journal.remember(kdamonds, seeds, runs)
-        self.charged_s += sum(run.runtime_s for run in runs)
-        self.report(len(runs))
-        return runs
-
-    def saw(self, trial: Trial) -> None:
-        self.charged_s += sum(repeat.run.runtime_s for repeat in trial.repeats)
-        if trial.feasible and trial.score is not None:
-            self.best_score = trial.score if self.best_score is None else max(self.best_score, trial.score)
+FATAL = ("refused", "setup", "backend")
+"""Kinds of failure of the default point that end a study: the others would fail as well."""
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """What a request comes to once everything it names was found."""
+    """What a request comes to once everything it names was found. `effort`: with the request's own repeats."""
 
     request: StudyRequest
-    workload: MasimWorkload
+    workload: Workload
     env: Env
     objective: Objective
     backend: Backend
+    kernel: str
+    effort: Effort
+    start: Start | None
     header: Header = field(repr=False)
 
 
-def run_study(request: StudyRequest, on_progress: OnProgress = lambda progress: None) -> Outcome:
-    """Does what is left of the study and returns all of it.
+def run_study(
+    request: StudyRequest, on_progress: OnProgress = lambda progress: None, backend: Backend | None = None
+) -> Outcome:
+    """Does what is left of the study and returns all of it, on `backend`, or one that is opened for it and closed.
 
-    Raises InputError for what can't be used, StudyError if the journal is another study or in use, BackendError if
-    the baseline, the default point or the verification can't be run.
+    Raises InputError for what can't be used, StudyError if the journal is another study or in use, DamonInUseError,
+    WorkloadError if the workload fails without a scheme, SetUpError if too many runs could not be set up, BackendError
+    if the baseline, the default point or the verification can't be run.
     """
-    setting = _resolve(request)
-    objective = setting.objective
+    with ExitStack() as stack:
+        if backend is None:
+            backend = open_backend(request.backend, timing=request.timing)
+            stack.callback(backend.close)
+        return _run(_resolve(request, backend), on_progress)
+
+
+def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
+    request, objective, effort = setting.request, setting.objective, setting.effort
     bench = Bench.of(setting.backend, setting.workload)
     with Journal(request.study, setting.header, max(len(objective.metrics), 1)) as journal:
-        meter = _Meter(bench, journal, on_progress)
-        seeds = run_seeds(request.seed, Stream.SEARCH, request.repeats)
+        first = run_seeds(request.seed, Stream.VERIFY, 1)[0]
+        meter = Meter(bench, journal, on_progress, repeats=effort.repeats, detail_seed=first)
+        seeds = run_seeds(request.seed, Stream.SEARCH, effort.repeats)
         meter.enter("baseline", 0, len(seeds))
         baseline = meter.remembered(None, seeds)
         trials = _search(setting, meter, baseline)
-        meter.enter("verify", 0, nr_runs(trials))
-        verdict = verify(meter.remembered, objective, trials, _documented(setting.env), request.seed)
+        meter.enter("verify", 0, nr_runs(trials, effort))
+        documented = documented_kdamonds(setting.env)
+        verdict = verify(meter.remembered, objective, trials, documented, request.seed, effort)
         # How many runs it takes is known only now.
         meter.enter("verify", meter.done, meter.done)
         return _outcome(setting, meter, baseline, trials, verdict)
 
 
-def _resolve(request: StudyRequest) -> _Setting:
-    workload = masim.load(find("workloads", request.workload))
+def documented_kdamonds(env: Env) -> Kdamonds:
+    """The env's default point, trial 0 of each study."""
+    return env.space.kdamonds(env.space.defaults())
+
+
+def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
+    workload = request.program if request.program is not None else find_workload(request.workload)
     env = load_env(request.env)
     own = env.objective
     objective = dataclasses.replace(
@@ -131,9 +106,14 @@ def _resolve(request: StudyRequest) -> _Setting:
         limit_percent=(
             own.limit_percent if request.max_runtime_overhead_percent is None else request.max_runtime_overhead_percent
         ),
+        speed=speed_of(workload),
     )
-    find_strategy(request.strategy)
-    backend = open_backend(request.backend, timing=request.timing)
+    check_strategy(request.strategy)
+    start = None if request.start_from is None else read_start(request.start_from, request.from_best, env)
+    effort = effort_for(backend.time_kind)
+    if request.repeats is not None:
+        effort = dataclasses.replace(effort, repeats=request.repeats)
+    # Nothing heavy is loaded up to here, so that a machine that can't be used is known at once.
     kernel = backend.probe().kernel
     for parameter in env.space.parameters:
         if parameter.since and kernel_version(parameter.since) > kernel_version(kernel):
@@ -143,40 +123,63 @@ def _resolve(request: StudyRequest) -> _Setting:
                 field=parameter.name,
                 value=f"{kernel} on {backend.name}",
             )
+    if backend.time_kind == "simulated" and not isinstance(workload, MasimWorkload):
+        # It says so before there is a journal.
+        backend.start(workload, None, 0).close()
+    header = _header(request, workload, env, objective, backend, effort, start)
+    return _Setting(request, workload, env, objective, backend, kernel, effort, start, header)
+
+
+def _header(
+    request: StudyRequest,
+    workload: Workload,
+    env: Env,
+    objective: Objective,
+    backend: Backend,
+    effort: Effort,
+    start: Start | None,
+) -> Header:
     header: dict[str, str | int | float] = {
-        "workload": f"{workload.name} ({_digest(masim.dumps(workload))})",
+        "workload": f"{workload.name} ({digest(workload)[:12]})",
         "objective": objective.info().description,
         # Backends are values: machine model and pace are in their text.
         "backend": f"{backend.name} ({_digest(repr(backend))})",
         "timing": request.timing,
         "strategy": request.strategy,
         "seed": request.seed,
-        "repeats": request.repeats,
+        "repeats": effort.repeats,
         "fixed kdamonds": _digest(repr(env.space.base)),
     }
+    # What the first studies had goes without saying, so that they still go on.
+    if dataclasses.replace(effort, repeats=SIMULATED.repeats) != SIMULATED:
+        header["effort"] = effort.text
+    if start is not None:
+        header["start"] = start.key
     for parameter in env.space.parameters:
         condition = f", when {parameter.when.name} in {parameter.when.values}" if parameter.when else ""
         header[f"parameter {parameter.name}"] = (
             f"{parameter.range_text}, {parameter.info().scale}, default {parameter.text(parameter.default)}, "
             f"at {parameter.place}{condition}"
         )
-    return _Setting(request, workload, env, objective, backend, header)
+    return header
 
 
-def _search(setting: _Setting, meter: _Meter, baseline: Sequence[Run]) -> tuple[Trial, ...]:
-    request, journal = setting.request, meter.journal
+def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[Trial, ...]:
+    request, journal, space = setting.request, meter.journal, setting.env.space
     make_sampler = find_strategy(request.strategy)
+    start = () if setting.start is None else setting.start.points
     trials = list(journal.trials())
     for trial in trials:
         meter.saw(trial)
     meter.enter("search", len(trials), max(request.trials, len(trials)))
     while len(trials) < request.trials:
         number = len(trials)
-        proposal = journal.propose(setting.env.space, make_sampler, sampler_seed(request.seed, number))
-        trial = evaluate(meter.run, setting.env.space, setting.objective, number, proposal.values, baseline)
-        if number == 0 and trial.state == "failed":
-            raise BackendError(f"the env's default can't be run: {trial.error}")
+        proposal = journal.propose(space, make_sampler, sampler_seed(request.seed, number), start)
+        trial = evaluate(meter.run, space, setting.objective, number, proposal.values, baseline)
         failed = trial.state == "failed"
+        if number == 0 and trial.error_kind in FATAL:
+            raise BackendError(f"the env's default can't be run: {trial.error}")
+        meter.check_set_up(trial)
         journal.add(proposal, trial, None if failed else setting.objective.excess_percent(trial.repeats))
         trials.append(trial)
         meter.saw(trial)
@@ -184,45 +187,32 @@ def _search(setting: _Setting, meter: _Meter, baseline: Sequence[Run]) -> tuple[
     return tuple(trials)
 
 
-def _documented(env: Env) -> Kdamonds:
-    return env.space.kdamonds(env.space.defaults())
-
-
 def _outcome(
-    setting: _Setting, meter: _Meter, baseline: tuple[Run, ...], trials: tuple[Trial, ...], verdict: Verdict
+    setting: _Setting, meter: Meter, baseline: tuple[Run, ...], trials: tuple[Trial, ...], verdict: Verdict
 ) -> Outcome:
     request, workload, env = setting.request, setting.workload, setting.env
-    documented = _documented(env)
-    shown: dict[str, Kdamonds | None] = {NO_SCHEME: None, DOCUMENTED: documented}
-    if verdict.best is not None and trials[verdict.best].kdamonds != to_damo(documented):
-        shown[FOUND] = from_damo(trials[verdict.best].kdamonds)
-    seed = run_seeds(request.seed, Stream.VERIFY, 1)[0]
-    results = {label: meter.bench.result(kdamonds, seed) for label, kdamonds in shown.items()}
-    plain = results[NO_SCHEME]
+    shown = _shown(env, trials, verdict)
+    details = {label: meter.detail(kdamonds) for label, kdamonds in shown.items()}
+    plain = details[NO_SCHEME]
     allowed = [t for t in trials if t.state == "complete" and t.feasible]
     points = [(-_known(t.runtime_overhead_percent), -_known(t.rss_overhead_percent)) for t in allowed]
     without = env.space.base.with_schemes(())
     recommended = shown[verdict.recommended] if verdict.recommended != NO_SCHEME else None
+    access = heat_map(workload, plain.accesses_per_ms) if isinstance(workload, MasimWorkload) else None
     return Outcome(
-        workload=WorkloadInfo(
-            name=workload.name,
-            path=request.workload,
-            sha256=hashlib.sha256(masim.dumps(workload).encode()).hexdigest(),
-            footprint_bytes=workload.footprint_bytes,
-            duration_s=workload.duration_ms / 1000,
-        ),
+        workload=workload_info(workload, request.workload, baseline),
         env=env.info(),
         objective=setting.objective.info(),
         backend=setting.backend.name,
         machine=plain.machine,
-        time_kind=plain.time_kind,
+        time_kind=setting.backend.time_kind,
         timing=request.timing,
         strategy=request.strategy,
         seed=request.seed,
         search_seeds=tuple(run.seed for run in baseline),
         command_line=request.command_line,
         created=datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
-        versions=_versions(plain, meter.bench.backend.probe().kernel),
+        versions=_versions(plain, setting.kernel),
         workload_time_s=meter.charged_s,
         baseline=baseline,
         trials=trials,
@@ -230,9 +220,21 @@ def _outcome(
         front=tuple(allowed[i].number for i in pareto_front(points)),
         verification=verdict.verification,
         recommended=to_damo(recommended if recommended is not None else without),
-        series=tuple(_series(label, result) for label, result in results.items()),
-        access=_heat(workload, plain),
+        series=tuple(detail.series(label) for label, detail in details.items()),
+        access=access,
+        start=None if setting.start is None else setting.start.text,
     )
+
+
+def _shown(env: Env, trials: Sequence[Trial], verdict: Verdict) -> dict[str, Kdamonds | None]:
+    """What was verified, by label; without a scheme under which the workload failed then."""
+    verified = {scheme.label for scheme in verdict.verification.schemes}
+    shown: dict[str, Kdamonds | None] = {NO_SCHEME: None}
+    if DOCUMENTED in verified:
+        shown[DOCUMENTED] = documented_kdamonds(env)
+    if FOUND in verified and verdict.best is not None:
+        shown[FOUND] = from_damo(trials[verdict.best].kdamonds)
+    return shown
 
 
 def _known(number: float | None) -> float:
@@ -240,39 +242,9 @@ def _known(number: float | None) -> float:
     return number
 
 
-def _series(label: str, result: Result) -> Series:
-    samples = result.samples
-    step = max(-(-samples.t_s.size // SERIES_POINTS), 1)
-    return Series(
-        label=label,
-        seed=result.seed,
-        t_s=tuple(samples.t_s[::step].tolist()),
-        rss_bytes=tuple(samples.rss_bytes[::step].tolist()),
-        swap_bytes=tuple(samples.swap_bytes[::step].tolist()),
-    )
-
-
-def _heat(workload: MasimWorkload, plain: Result) -> HeatMap:
-    # The rate that the undisturbed run had, so that this holds on any backend.
-    elapsed_ms = sum(phase.elapsed_ms for phase in plain.phases)
-    rate = sum(phase.accesses for phase in plain.phases) / max(elapsed_ms, 1.0)
-    heat = expected_heat(workload, rate, HEAT_TIMES, HEAT_ADDRESSES)
-    regions, first = [], 0
-    for region in workload.regions:
-        regions.append((region.name, first, region.sz))
-        first += region.sz
-    return HeatMap(
-        heat=tuple(tuple(round(float(x), 4) for x in row) for row in heat),
-        window_ms=WINDOW_MS,
-        end_s=workload.duration_ms / 1000,
-        total_bytes=workload.footprint_bytes,
-        regions=tuple(regions),
-    )
-
-
-def _versions(result: Result, kernel: str) -> dict[str, str]:
+def _versions(plain: Detail, kernel: str) -> dict[str, str]:
     own = {name: metadata.version(name) for name in ("optuna", "numpy")}
-    return {"python": platform.python_version(), "kernel": kernel, **own, **result.versions}
+    return {"python": platform.python_version(), "kernel": kernel, **own, **plain.versions}
 
 
 def _digest(text: str) -> str:

@@ -2,52 +2,80 @@
 
 from __future__ import annotations
 
-import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from damoos.backend.base import Backend
+from damoos.backend.base import Backend, Workload
 from damoos.backend.result import Result
 from damoos.damon.damo_format import to_damo
 from damoos.damon.kdamonds import Kdamonds
-from damoos.errors import BackendError, KdamondsError
-from damoos.workload.masim import MasimWorkload
+from damoos.errors import BackendError, DamonInUseError, HostError, KdamondsError, SetUpError, WorkloadError
 
 from .objective import Objective, mean, run_of
 from .outcome import Run, Trial
 from .space import Space, Values
 
+STEP_S = 1.0
+"""How far a run goes that is not simulated before it looks whether it is to stop, s of its own time."""
+
+OneRun = Callable[[], Result]
+
 
 @dataclass(frozen=True)
 class Bench:
-    """A workload on a backend. `workers`: runs side by side; more than one only where they can't disturb each other."""
+    """A workload on a backend. `workers`: runs side by side, no more than can't disturb each other."""
 
     backend: Backend
-    workload: MasimWorkload
+    workload: Workload
     workers: int
 
     @classmethod
-    def of(cls, backend: Backend, workload: MasimWorkload) -> Bench:
-        """One worker a CPU in simulated time, one in all where time is real."""
-        simulated = backend.probe().time_kind == "simulated"
-        return cls(backend, workload, len(os.sched_getaffinity(0)) if simulated else 1)
+    def of(cls, backend: Backend, workload: Workload) -> Bench:
+        """As many workers as the backend has slots."""
+        return cls(backend, workload, backend.slots)
 
     def result(self, kdamonds: Kdamonds | None, seed: int) -> Result:
-        """One whole run; `kdamonds` None is without DAMON. Raises KdamondsError, BackendError."""
-        with self.backend.start(self.workload, kdamonds, seed) as session:
-            return session.finish()
+        """One whole run; `kdamonds` None is without DAMON. Raises what `Backend.start` and the session raise."""
+        return self._result(kdamonds, seed, threading.Event())
 
-    def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
-        """The measured numbers of one run a seed, in the seeds' order. Raises KdamondsError, BackendError."""
+    def results(
+        self, kdamonds: Kdamonds | None, seeds: Sequence[int], around: Callable[[OneRun], Result] = lambda run: run()
+    ) -> tuple[Result, ...]:
+        """One run a seed, in the seeds' order, each from start to close in one thread.
 
-        def run(seed: int) -> Run:
-            return run_of(self.result(kdamonds, seed))
+        `around` is called there with each run and may run it again. The first error, or an interrupt, ends the others.
+        """
+        stop = threading.Event()
+
+        def run(seed: int) -> Result:
+            return around(lambda: self._result(kdamonds, seed, stop))
 
         if min(self.workers, len(seeds)) <= 1:
             return tuple(run(seed) for seed in seeds)
         with ThreadPoolExecutor(min(self.workers, len(seeds))) as pool:
-            return tuple(pool.map(run, seeds))
+            runs = [pool.submit(run, seed) for seed in seeds]
+            try:
+                return tuple(one.result() for one in runs)
+            except BaseException:
+                stop.set()
+                for one in runs:
+                    one.cancel()
+                raise
+
+    def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
+        """The measured numbers of one run a seed, in the seeds' order. Raises as `result`."""
+        return tuple(run_of(result) for result in self.results(kdamonds, seeds))
+
+    def _result(self, kdamonds: Kdamonds | None, seed: int, stop: threading.Event) -> Result:
+        with self.backend.start(self.workload, kdamonds, seed) as session:
+            # Simulations are over before anybody could want to stop them.
+            while self.backend.time_kind != "simulated" and not session.done:
+                if stop.is_set():
+                    raise BackendError("stopped, since another run beside it failed")
+                session.advance(STEP_S)
+            return session.finish()
 
 
 Measure = Callable[[Kdamonds | None, Sequence[int]], tuple[Run, ...]]
@@ -59,7 +87,8 @@ def evaluate(
 ) -> Trial:
     """The trial `number` at `values`: one run for each of the baseline's, with its seed and scored against it.
 
-    What the backend refuses or can't do makes a failed trial that says why.
+    What the backend refuses or can't do, and a workload that fails, make a failed trial that says why. Raises
+    DamonInUseError: then no trial could run.
     """
     kdamonds = space.kdamonds(values)
     blank = Trial(
@@ -77,9 +106,11 @@ def evaluate(
     )
     try:
         runs = measure(kdamonds, [run.seed for run in baseline])
+        repeats = tuple(objective.repeat(run, base) for run, base in zip(runs, baseline, strict=True))
+    except DamonInUseError:
+        raise
     except (BackendError, KdamondsError) as error:
-        return replace(blank, error=str(error))
-    repeats = tuple(objective.repeat(run, base) for run, base in zip(runs, baseline, strict=True))
+        return replace(blank, error=str(error), error_kind=error_kind(error))
     return replace(
         blank,
         state="complete",
@@ -90,3 +121,12 @@ def evaluate(
         rss_overhead_percent=mean([r.rss_overhead_percent for r in repeats]),
         repeats=repeats,
     )
+
+
+def error_kind(error: BackendError | KdamondsError) -> str:
+    """Whose failure it was, as `Trial.error_kind` has it."""
+    if isinstance(error, KdamondsError):
+        return "refused"
+    if isinstance(error, SetUpError | HostError):
+        return "setup"
+    return "workload" if isinstance(error, WorkloadError) else "backend"

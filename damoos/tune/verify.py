@@ -8,30 +8,28 @@ documented example. Differences are taken between runs of the same seed, interva
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from damoos.damon.damo_format import from_damo, to_damo
 from damoos.damon.kdamonds import Kdamonds
+from damoos.errors import WorkloadError
 
+from .effort import SIMULATED, Effort
 from .objective import Objective, mean
 from .outcome import Comparison, Interval, Run, Trial, Verification, VerifiedScheme
 from .seeds import Stream, run_seeds
 from .statistics import CONFIDENCE, t_interval
 from .trial import Measure
 
-FINALISTS = 5
-"""Trials in one round of the final."""
-FINAL_ROUNDS = 4
-FINAL_SEEDS = 6
-VERIFY_SEEDS = 10
 LIMIT_CONFIDENCE = 0.9
 """Of the two-sided interval whose upper end must keep the limit: 95 % on that side."""
 WORTHWHILE = 0.5
 """A score, or a difference of scores, below this is not worth a scheme: 1 % of memory at equal weights."""
 
 NO_SCHEME, DOCUMENTED, FOUND = "no scheme", "documented", "found"
+NAMES = {DOCUMENTED: "the documented example", FOUND: "what was found"}
 
 
 @dataclass(frozen=True)
@@ -44,10 +42,10 @@ class Verdict:
     verification: Verification
 
 
-def nr_runs(trials: Sequence[Trial]) -> int:
+def nr_runs(trials: Sequence[Trial], effort: Effort = SIMULATED) -> int:
     """How many runs `verify` takes unless the final goes into further rounds or the default wins."""
-    finalists = min(len(ranking(trials)), FINALISTS)
-    return (1 + finalists) * FINAL_SEEDS + 3 * VERIFY_SEEDS if finalists else 2 * VERIFY_SEEDS
+    finalists = min(len(ranking(trials)), effort.finalists)
+    return (1 + finalists) * effort.final_seeds + (3 if finalists else 2) * effort.verify_seeds
 
 
 def ranking(trials: Sequence[Trial]) -> list[Trial]:
@@ -58,22 +56,36 @@ def ranking(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def verify(
-    measure: Measure, objective: Objective, trials: Sequence[Trial], documented: Kdamonds, study_seed: int
+    measure: Measure,
+    objective: Objective,
+    trials: Sequence[Trial],
+    documented: Kdamonds,
+    study_seed: int,
+    effort: Effort = SIMULATED,
 ) -> Verdict:
-    """Names the winner and compares it with no scheme and the documented example. Raises BackendError."""
-    ranked = ranking(trials)
-    final_seeds = run_seeds(study_seed, Stream.FINAL, FINAL_SEEDS if ranked else 0)
-    winner, means = _final(measure, objective, ranked, final_seeds) if ranked else (None, {})
+    """Names the winner and compares it with no scheme and the documented example.
 
-    seeds = run_seeds(study_seed, Stream.VERIFY, VERIFY_SEEDS)
+    A scheme under which the workload fails is out. Raises BackendError; WorkloadError only of the baseline.
+    """
+    ranked = ranking(trials)
+    final_seeds = run_seeds(study_seed, Stream.FINAL, effort.final_seeds if ranked else 0)
+    winner, means = _final(measure, objective, ranked, final_seeds, effort) if ranked else (None, {})
+
+    seeds = run_seeds(study_seed, Stream.VERIFY, effort.verify_seeds)
     base = measure(None, seeds)
     example = to_damo(documented)
     number = next((t.number for t in trials if t.kdamonds == example), None)
-    schemes = [_verified(measure, objective, DOCUMENTED, number, example, base)]
+    compared = [(DOCUMENTED, number, example)]
     if winner is not None and winner.kdamonds != example:
-        schemes.append(_verified(measure, objective, FOUND, winner.number, winner.kdamonds, base))
+        compared.append((FOUND, winner.number, winner.kdamonds))
+    schemes, failures = [], {}
+    for label, trial, tree in compared:
+        try:
+            schemes.append(_verified(measure, objective, label, trial, tree, base))
+        except WorkloadError as error:
+            failures[label] = str(error)
     comparisons = _comparisons(schemes)
-    recommended, words = _verdict(schemes, comparisons, objective)
+    recommended, words = _verdict(schemes, comparisons, objective, failures)
     return Verdict(
         best=None if winner is None else winner.number,
         recommended=recommended,
@@ -87,21 +99,25 @@ def verify(
             comparisons=comparisons,
             helps=recommended != NO_SCHEME,
             verdict=words,
+            baseline_metric=_metric(base),
         ),
     )
 
 
 def _final(
-    measure: Measure, objective: Objective, ranked: Sequence[Trial], seeds: Sequence[int]
-) -> tuple[Trial, dict[int, float]]:
-    """The winner, and the mean score of each finalist by trial number."""
+    measure: Measure, objective: Objective, ranked: Sequence[Trial], seeds: Sequence[int], effort: Effort
+) -> tuple[Trial | None, dict[int, float]]:
+    """The winner, and the mean score of each finalist by trial number; without those whose workload failed."""
     base = measure(None, seeds)
     means: dict[int, float] = {}
     risk: dict[int, float] = {}
-    for first in range(0, min(len(ranked), FINALISTS * FINAL_ROUNDS), FINALISTS):
-        for trial in ranked[first : first + FINALISTS]:
-            runs = measure(from_damo(trial.kdamonds), seeds)
-            repeats = [objective.repeat(run, b) for run, b in zip(runs, base, strict=True)]
+    for first in range(0, min(len(ranked), effort.finalists * effort.rounds), effort.finalists):
+        for trial in ranked[first : first + effort.finalists]:
+            try:
+                runs = measure(from_damo(trial.kdamonds), seeds)
+                repeats = [objective.repeat(run, b) for run, b in zip(runs, base, strict=True)]
+            except WorkloadError:
+                continue
             means[trial.number] = mean([r.score for r in repeats])
             overhead = t_interval([r.runtime_overhead_percent for r in repeats], LIMIT_CONFIDENCE)
             risk[trial.number] = max(overhead.high - objective.limit_percent, 0.0)
@@ -109,7 +125,7 @@ def _final(
             break
     finalists = [trial for trial in ranked if trial.number in means]
     # Without a safe one, the one that comes nearest to the limit.
-    return min(finalists, key=lambda t: (risk[t.number], -means[t.number], t.number)), means
+    return min(finalists, key=lambda t: (risk[t.number], -means[t.number], t.number), default=None), means
 
 
 def _verified(
@@ -128,10 +144,18 @@ def _verified(
         rss_mean_bytes=t_interval([run.rss_mean_bytes for run in runs]),
         feasible=objective.excess_percent(repeats) <= 0,
         repeats=repeats,
+        metric=_metric(runs),
     )
 
 
+def _metric(runs: Sequence[Run]) -> Interval | None:
+    given = [run.metric for run in runs if run.metric is not None]
+    return t_interval(given) if given and len(given) == len(runs) else None
+
+
 def _comparisons(schemes: Sequence[VerifiedScheme]) -> tuple[Comparison, ...]:
+    if not schemes:
+        return ()
     found = schemes[-1]
     compared = [Comparison(found.label, NO_SCHEME, found.score, _worthwhile(found.score))]
     for other in schemes[:-1]:
@@ -146,14 +170,21 @@ def _worthwhile(score: Interval) -> bool:
 
 
 def _verdict(
-    schemes: Sequence[VerifiedScheme], comparisons: Sequence[Comparison], objective: Objective
+    schemes: Sequence[VerifiedScheme],
+    comparisons: Sequence[Comparison],
+    objective: Objective,
+    failures: Mapping[str, str],
 ) -> tuple[str, str]:
     """The label of what to deploy, and why, in words."""
     good = {s.label: s for s in schemes if s.feasible and _worthwhile(s.score)}
+    failed = "".join(f" Under {NAMES[label]} the workload failed: {error}." for label, error in failures.items())
     if not good:
-        return NO_SCHEME, f"Nothing helps: {_why_not(schemes[-1], objective)} Run without a scheme."
+        why = _why_not(schemes[-1], objective) if schemes else "no scheme could be verified."
+        return NO_SCHEME, f"Nothing helps: {why}{failed} Run without a scheme."
     found, best = schemes[-1], good.get(FOUND) or good[DOCUMENTED]
-    gain = f"{_effect(best)} (score {_with_interval(best.score)})"
+    gain = f"{_effect(best, objective)} (score {_with_interval(best.score)})"
+    if failures:
+        return best.label, f"{'Found' if best.label == FOUND else 'Only the documented example helps'}: {gain}.{failed}"
     if len(schemes) == 1:
         return DOCUMENTED, f"Nothing better than the documented example was found: {gain}."
     against = comparisons[-1].difference
@@ -166,7 +197,7 @@ def _verdict(
         return FOUND, f"Found: {gain}, {against.mean:.2f} better than the documented example."
     if DOCUMENTED in good and against.mean < 0:
         known = good[DOCUMENTED]
-        effect = f"{_effect(known)} (score {_with_interval(known.score)})"
+        effect = f"{_effect(known, objective)} (score {_with_interval(known.score)})"
         return DOCUMENTED, f"What was found is not better than the documented example, which gives {effect}."
     return FOUND, (
         f"Found: {gain}. That it is better than the documented example is not certain "
@@ -177,17 +208,20 @@ def _verdict(
 def _why_not(scheme: VerifiedScheme, objective: Objective) -> str:
     if not scheme.feasible:
         slower = scheme.runtime_overhead_percent.mean
-        return (
-            f"the best scheme makes the program {slower:.1f} % slower, over the limit of {objective.limit_percent:g} %."
-        )
+        what = "makes the program" if objective.speed == "runtime" else "makes the metric"
+        how = "slower" if objective.speed == "runtime" else "worse"
+        return f"the best scheme {what} {slower:.1f} % {how}, over the limit of {objective.limit_percent:g} %."
     return f"the best scheme scores {_with_interval(scheme.score)}, and less than {WORTHWHILE:g} is not worth it."
 
 
-def _effect(scheme: VerifiedScheme) -> str:
+def _effect(scheme: VerifiedScheme, objective: Objective) -> str:
     memory, time = scheme.rss_overhead_percent.mean, scheme.runtime_overhead_percent.mean
-    return f"{abs(memory):.1f} % {'less' if memory < 0 else 'more'} memory, {abs(time):.1f} % " + (
-        "longer runtime" if time >= 0 else "shorter runtime"
-    )
+    saved = f"{abs(memory):.1f} % {'less' if memory < 0 else 'more'} memory"
+    if objective.speed == "none":
+        return saved
+    if objective.speed == "runtime":
+        return f"{saved}, {abs(time):.1f} % {'longer' if time >= 0 else 'shorter'} runtime"
+    return f"{saved}, a metric that is {abs(time):.1f} % {'worse' if time >= 0 else 'better'}"
 
 
 def _with_interval(interval: Interval) -> str:

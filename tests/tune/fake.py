@@ -1,7 +1,9 @@
 """A backend with a landscape in closed form, fast and seeded; `python -m tests.tune.fake` runs a study on it.
 
 Every run of a seed shares a factor of up to some ten percent, in which scheme and baseline agree only if they are
-paired. `fake:flat` has nothing to find; `fake:broken` can't sample slower than every 20 ms; `fake:real` has real time.
+paired. `fake:flat` has nothing to find; `fake:broken` can't sample slower than every 20 ms; `fake:real` has real time
+and `fake:virtual` virtual time on two machines, both run whatever a real kernel does. A workload's metric is 100 / runtime
+where higher is better, else 10 · runtime. Tests make runs fail by `fault`.
 """
 
 from __future__ import annotations
@@ -13,24 +15,40 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from damoos.backend.base import Capabilities
+from damoos.backend.base import Capabilities, Workload
 from damoos.backend.registry import BACKENDS
 from damoos.backend.result import PhaseResult, Result, Samples
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
-from damoos.errors import BackendError
+from damoos.errors import BackendError, InputError
+from damoos.workload.command import CommandWorkload
 from damoos.workload.masim import MasimWorkload
 
 LOG = "DAMOOS_TEST_FAKE_LOG"
 DELAY_S = "DAMOOS_TEST_FAKE_DELAY_S"
 WORKLOAD = "hot, 8388608\ncold, 16777216\n\nwork\n2000\nhot, 0, 4096, 1\n"
 BEST_AGE_S = 1.5
+
+
+Fault = Callable[["Kdamonds | None", int], "Exception | None"]
+
+
+def no_fault(kdamonds: Kdamonds | None, seed: int) -> Exception | None:
+    """Nothing fails."""
+    return None
+
+
+fault: Fault = no_fault
+"""What a run with these kdamonds and this seed raises when it starts; tests set it."""
+closed: list[str] = []
+"""Names of the backends that were closed."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +61,31 @@ class FakeBackend:
     def name(self) -> str:
         return f"fake:{self.detail}" if self.detail else "fake"
 
-    def probe(self) -> Capabilities:
-        kind = "real" if self.detail == "real" else "simulated"
-        return Capabilities(self.name, "6.12", kind, ("vaddr",), ("pageout", "stat"), {})
+    @property
+    def time_kind(self) -> str:
+        return self.detail if self.detail in ("real", "virtual") else "simulated"
 
-    def start(self, workload: MasimWorkload, kdamonds: Kdamonds | None, seed: int) -> FakeSession:
+    @property
+    def slots(self) -> int:
+        return {"real": 1, "virtual": 2}.get(self.detail) or len(os.sched_getaffinity(0))
+
+    def probe(self) -> Capabilities:
+        return Capabilities(self.name, "6.12", self.time_kind, ("vaddr",), ("pageout", "stat"), {})
+
+    def preview(self, kdamonds: Kdamonds) -> str:
+        return f"admin/kdamonds/nr_kdamonds: 0 -> {len(kdamonds.kdamonds)}, {len(kdamonds.context.schemes)} schemes"
+
+    def start(self, workload: Workload, kdamonds: Kdamonds | None, seed: int) -> FakeSession:
+        if self.time_kind == "simulated" and not isinstance(workload, MasimWorkload):
+            raise InputError("only masim workloads can be simulated", field="workload", value=workload.name)
         if self.detail == "broken" and kdamonds is not None and kdamonds.context.intervals.sample_us > 20_000:
             raise BackendError("too slow for this machine")
+        if (error := fault(kdamonds, seed)) is not None:
+            raise error
         return FakeSession(self, workload, kdamonds, seed)
+
+    def close(self) -> None:
+        closed.append(self.name)
 
 
 class FakeSession:
@@ -58,11 +93,14 @@ class FakeSession:
 
     running: list[int] = []
     most_at_once = 0
+    threads: list[tuple[int, int]] = []
+    """Of each run the thread that started and the one that closed it."""
     lock = threading.Lock()
 
-    def __init__(self, backend: FakeBackend, workload: MasimWorkload, kdamonds: Kdamonds | None, seed: int) -> None:
+    def __init__(self, backend: FakeBackend, workload: Workload, kdamonds: Kdamonds | None, seed: int) -> None:
         self.backend, self.workload, self.kdamonds, self.seed = backend, workload, kdamonds, seed
         self.now_s = 0.0
+        self.thread = threading.get_ident()
 
     def __enter__(self) -> Self:
         return self
@@ -71,11 +109,11 @@ class FakeSession:
         self.close()
 
     def close(self) -> None:
-        pass
+        self.threads.append((self.thread, threading.get_ident()))
 
     @property
     def done(self) -> bool:
-        return self.now_s >= self.workload.duration_ms / 1000
+        return self.now_s >= 2.0
 
     def commit(self, kdamonds: Kdamonds) -> Kdamonds:
         self.kdamonds = kdamonds
@@ -124,11 +162,15 @@ def _result(session: FakeSession) -> Result:
             runtime_s *= 1.02 + 0.2 * max(0.0, -distance - 0.5)
         runtime_s *= own.normal(1.0, 0.002)
         rss *= own.normal(1.0, 0.002)
+    masim = isinstance(session.workload, MasimWorkload)
+    metric = None if isinstance(session.workload, MasimWorkload) else session.workload.metric
+    if not isinstance(session.workload, MasimWorkload | CommandWorkload):
+        runtime_s = session.workload.duration_s
     return Result(
         workload=session.workload.name,
         backend=session.backend.name,
         machine="toy",
-        time_kind=session.backend.probe().time_kind,
+        time_kind=session.backend.time_kind,
         seed=session.seed,
         runtime_s=runtime_s,
         rss_mean_bytes=rss,
@@ -140,10 +182,11 @@ def _result(session: FakeSession) -> Result:
         kdamond_cpu_s=0.0 if kdamonds is None else 0.01,
         nr_regions_mean=0.0 if kdamonds is None else 10.0,
         scheme_stats=(),
-        phases=(PhaseResult("work", 2000.0, 1000 * runtime_s, 10**7),),
+        phases=(PhaseResult("work", 2000.0, 1000 * runtime_s, 10**7),) if masim else (),
         samples=_samples(runtime_s, rss),
         asked=kdamonds,
         applied=kdamonds,
+        metric=None if metric is None else 100 / runtime_s if metric.better == "higher" else 10 * runtime_s,
         versions={"fake": "1"},
     )
 
@@ -162,7 +205,7 @@ def open_fake(detail: str = "", **_: Any) -> FakeBackend:
 BACKENDS["fake"] = "tests.tune.fake:open_fake"
 
 
-def main(workload: str, journal: str, trials: str, result: str) -> None:
+def main(workload: str, journal: str, trials: str, result: str, backend: str = "fake") -> None:
     """Runs a study, one line of progress each step, and writes the outcome."""
     from damoos.tune.request import Progress, StudyRequest
     from damoos.tune.study import run_study
@@ -170,7 +213,7 @@ def main(workload: str, journal: str, trials: str, result: str) -> None:
     def show(progress: Progress) -> None:
         print(progress.phase, progress.done, flush=True)
 
-    request = StudyRequest(workload=workload, study=Path(journal), backend="fake", trials=int(trials), repeats=2)
+    request = StudyRequest(workload=workload, study=Path(journal), backend=backend, trials=int(trials), repeats=2)
     outcome = run_study(request, show)
     Path(result).write_text(json.dumps(outcome.to_json()), encoding="utf-8")
 

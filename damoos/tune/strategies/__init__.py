@@ -24,9 +24,14 @@ STRATEGIES: dict[str, str] = {
 }
 
 
-def find_strategy(name: str) -> MakeSampler:
-    """The function that makes the sampler of that strategy from a seed. Raises InputError if unknown."""
+def check_strategy(name: str) -> None:
+    """Raises InputError if there is no such strategy; loads nothing."""
     if name not in STRATEGIES:
         raise InputError("unknown strategy", field="strategy", value=name, allowed=", ".join(sorted(STRATEGIES)))
+
+
+def find_strategy(name: str) -> MakeSampler:
+    """The function that makes the sampler of that strategy from a seed. Raises InputError if unknown."""
+    check_strategy(name)
     module, _, function = STRATEGIES[name].partition(":")
     return getattr(importlib.import_module(module), function)

@@ -1,0 +1,36 @@
+"""How many runs a study spends on being sure, by what a run costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Counts. `repeats`: runs of a trial; `finalists`: trials in one of at most `rounds` rounds of the final, each run
+    `final_seeds` times; `verify_seeds`: runs of each of what is compared in the end."""
+
+    repeats: int
+    finalists: int
+    rounds: int
+    final_seeds: int
+    verify_seeds: int
+
+    @property
+    def text(self) -> str:
+        """What comes after the search, in words."""
+        return (
+            f"{self.finalists} finalists of {self.final_seeds} runs in at most {self.rounds} rounds, "
+            f"{self.verify_seeds} runs of verification"
+        )
+
+
+SIMULATED = Effort(repeats=3, finalists=5, rounds=4, final_seeds=6, verify_seeds=10)
+"""Where a run takes milliseconds."""
+MEASURED = Effort(repeats=2, finalists=3, rounds=2, final_seeds=4, verify_seeds=6)
+"""Where a run takes as long as the workload, in virtual or real time."""
+
+
+def effort_for(time_kind: str) -> Effort:
+    """The effort for a backend of that kind of time."""
+    return SIMULATED if time_kind == "simulated" else MEASURED

@@ -1,0 +1,138 @@
+"""Runs of a study: counted, remembered in its journal, tried again where the set-up failed, told to whoever watches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from damoos.backend.result import Result
+from damoos.damon.kdamonds import Kdamonds
+from damoos.errors import HostError, SetUpError
+
+from .detail import Detail
+from .journal import Journal
+from .objective import run_of
+from .outcome import Run, Trial
+from .request import Phase, Progress
+from .trial import Bench, OneRun
+
+OnProgress = Callable[[Progress], None]
+
+RETRIES = 2
+"""How often a run is tried again that could not be set up."""
+SET_UPS_IN_A_ROW = 3
+"""Trials in a row that could not be set up, after all retries, which end a study: the machine is gone."""
+
+
+@dataclass
+class Meter:
+    """Runs on the bench through the journal's memory. `workload_time_s`: what this call has really run, s, in
+    `nr_runs` runs; `charged_s`: the same with what earlier calls ran and the journal remembered.
+
+    Simulated runs are remembered in groups and run again for a picture. Others cost a workload's time each, so each is
+    remembered by itself, and of those with `detail_seed` what reports show of them.
+    """
+
+    bench: Bench
+    journal: Journal
+    tell: OnProgress
+    repeats: int
+    detail_seed: int
+    phase: Phase = "baseline"
+    done: int = 0
+    total: int = 0
+    best_score: float | None = None
+    workload_time_s: float = 0.0
+    charged_s: float = 0.0
+    nr_runs: int = 0
+    failed_set_ups: int = 0
+    _telling: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a run costs next to nothing."""
+        return self.bench.backend.time_kind == "simulated"
+
+    def enter(self, phase: Phase, done: int, total: int) -> None:
+        """Begins a phase, `done` of whose `total` steps earlier calls did."""
+        self.phase, self.done, self.total = phase, done, total
+        self.report(0)
+
+    def report(self, more: int, note: str = "") -> None:
+        """Tells that `more` steps are done."""
+        self.done += more
+        self.total = max(self.total, self.done)
+        left = (self.total - self.done) * (self.repeats if self.phase == "search" else 1)
+        time_s = self.workload_time_s
+        self.tell(Progress(self.phase, self.done, self.total, self.best_score, time_s, self.nr_runs, left, note))
+
+    def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
+        """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`."""
+        return tuple(run_of(result) for result in self._results(kdamonds, seeds))
+
+    def remembered(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
+        """Runs that belong to no trial, those of earlier calls included. Raises as `run`."""
+        if not self.simulated:
+            at_once = max(self.bench.workers, 1)
+            groups = [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
+            return tuple(run for group in groups for run in self._one_by_one(kdamonds, group))
+        runs = self.journal.runs(kdamonds, seeds)
+        if runs is None:
+            runs = self.run(kdamonds, seeds)
+            self.journal.remember(kdamonds, seeds, runs)
+        self._charge(runs)
+        self.report(len(runs))
+        return runs
+
+    def detail(self, kdamonds: Kdamonds | None) -> Detail:
+        """What reports show of the run with `detail_seed`, which was a remembered one."""
+        if self.simulated:
+            return Detail.of(self.bench.result(kdamonds, self.detail_seed))
+        kept = self.journal.detail(kdamonds, self.detail_seed)
+        assert kept is not None
+        return kept
+
+    def saw(self, trial: Trial) -> None:
+        """Takes a finished trial, of this call or an earlier one, into account."""
+        self._charge([repeat.run for repeat in trial.repeats])
+        if trial.feasible and trial.score is not None:
+            self.best_score = trial.score if self.best_score is None else max(self.best_score, trial.score)
+
+    def check_set_up(self, trial: Trial) -> None:
+        """Raises SetUpError if with this new trial too many in a row could not be set up."""
+        self.failed_set_ups = self.failed_set_ups + 1 if trial.error_kind == "setup" else 0
+        if self.failed_set_ups == SET_UPS_IN_A_ROW:
+            raise SetUpError(f"{SET_UPS_IN_A_ROW} trials in a row could not be set up, the study stops: {trial.error}")
+
+    def _one_by_one(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> list[Run]:
+        known = {seed: found[0] for seed in seeds if (found := self.journal.runs(kdamonds, [seed])) is not None}
+        for result in self._results(kdamonds, [seed for seed in seeds if seed not in known]):
+            # Before the run itself: killed between the two, both are done again.
+            if result.seed == self.detail_seed:
+                self.journal.keep_detail(kdamonds, Detail.of(result))
+            known[result.seed] = run_of(result)
+            self.journal.remember(kdamonds, [result.seed], [known[result.seed]])
+        runs = [known[seed] for seed in seeds]
+        self._charge(runs)
+        self.report(len(runs))
+        return runs
+
+    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Result, ...]:
+        results = self.bench.results(kdamonds, seeds, self._with_retries)
+        self.workload_time_s += sum(result.runtime_s for result in results)
+        self.nr_runs += len(results)
+        return results
+
+    def _with_retries(self, run: OneRun) -> Result:
+        for attempt in range(1, RETRIES + 1):
+            try:
+                return run()
+            except (SetUpError, HostError) as error:
+                # Several runs may fail at once, each in its thread.
+                with self._telling:
+                    self.report(0, f"the set-up failed, trying again ({attempt} of {RETRIES}): {error}")
+        return run()
+
+    def _charge(self, runs: Sequence[Run]) -> None:
+        self.charged_s += sum(run.runtime_s for run in runs)

@@ -1,0 +1,64 @@
+"""What a study runs, whatever kind of workload it is: found, told apart from others, described."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from damoos.backend.base import Workload
+from damoos.catalogue import find
+from damoos.workload import command, masim
+from damoos.workload.command import CommandWorkload, Metric
+from damoos.workload.masim import MasimWorkload
+
+from .objective import Speed, mean
+from .outcome import Run, WorkloadInfo
+
+
+def find_workload(name_or_path: str) -> MasimWorkload | CommandWorkload:
+    """The workload of a catalogue name, a masim .cfg or a command's .toml file. Raises InputError with the place."""
+    path = find("workloads", name_or_path)
+    return command.load(path) if path.suffix == ".toml" else masim.load(path)
+
+
+def metric_of(workload: Workload) -> Metric | None:
+    """The workload's own number, if it has one."""
+    return None if isinstance(workload, MasimWorkload) else workload.metric
+
+
+def speed_of(workload: Workload) -> Speed:
+    """By what a run of the workload is called slower than another."""
+    if (metric := metric_of(workload)) is not None:
+        return metric.better
+    return "runtime" if isinstance(workload, MasimWorkload | CommandWorkload) else "none"
+
+
+def digest(workload: Workload) -> str:
+    """SHA-256, in hexadecimal, of all that decides what runs; comments in files don't."""
+    text = masim.dumps(workload) if isinstance(workload, MasimWorkload) else repr(workload)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def workload_info(workload: Workload, path: str, baseline: Sequence[Run]) -> WorkloadInfo:
+    """The workload as reports show it; the `baseline` (at least one run) says how large and long a program is."""
+    if isinstance(workload, MasimWorkload):
+        footprint_bytes, duration_s, kind = workload.footprint_bytes, workload.duration_ms / 1000, "masim"
+    else:
+        footprint_bytes = max(run.rss_peak_bytes for run in baseline)
+        duration_s = mean([run.runtime_s for run in baseline])
+        kind = "command" if isinstance(workload, CommandWorkload) else workload.kind
+    metric = metric_of(workload)
+    return WorkloadInfo(
+        name=workload.name,
+        path=path,
+        sha256=digest(workload),
+        footprint_bytes=footprint_bytes,
+        duration_s=duration_s,
+        kind=kind,
+        metric=None if metric is None else _in_words(metric),
+    )
+
+
+def _in_words(metric: Metric) -> str:
+    pattern = "" if metric.pattern is None else f", {metric.pattern}"
+    return f"{metric.where}{pattern}; {metric.better} is better"
