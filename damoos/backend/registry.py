@@ -10,7 +10,12 @@ from damoos.errors import InputError
 from .base import Backend
 
 # Named, not imported: backends are floors above this one and are loaded when asked for.
-BACKENDS: dict[str, str] = {"sim": "damoos.sim.backend:open_sim"}
+BACKENDS: dict[str, str] = {
+    "sim": "damoos.sim.backend:open_sim",
+    "vm": "damoos.kernel.backend:open_vm",
+    "host": "damoos.kernel.backend:open_host",
+    "ssh": "damoos.kernel.backend:open_ssh",
+}
 
 
 def open_backend(spec: str, **options: Any) -> Backend:

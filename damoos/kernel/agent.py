@@ -1,21 +1,25 @@
 """What damoos runs on a machine that it tunes: one file, standard library only, Python 3.8 or newer.
 
-    python3 -I -S agent.py --root DIR [--journal FILE] [--lock FILE]     serve JSON lines on standard input and output
-    python3 -I -S agent.py --root DIR --journal FILE --recover     undo what a killed agent left, and exit
+    python3 -I -S agent.py --root DIR [--journal FILE] [--lock FILE] [--silence S]
+        serve JSON lines on standard input and output
+    python3 -I -S agent.py --root DIR --journal FILE --recover
+        undo what a killed agent left, and exit
 
 It reads and writes files below DIR (paths are as the machine names them: `/sys/kernel/...` where DIR is `/`), starts
 one workload, samples it, and undoes everything: on request, when standard input ends, when its parent dies, on SIGTERM,
 SIGINT and SIGHUP. After `kill -9` the next start with the same journal undoes it, or `--recover`. Undoing means: the
 workload and all its descendants are ended, and each file that was written holds what it held before; but a kdamond that
 runs and was not started here is left alone, with all that is staged beside it. Symbolic links below DIR are never
-followed. `--lock`: a file that is locked, and holds the agent's pid, as long as it lives. Exit codes: 0 undone, 1
-something could not be undone (the journal is kept), 2 could not start ({"event": "refused", "error"}).
+followed. `--lock`: a file that is locked, and holds the agent's pid, as long as it lives. `--silence`: s without a
+request after which the connection counts as lost. Exit codes: 0 undone, 1 something could not be undone (the journal is
+kept), 2 could not start ({"event": "refused", "error"}).
 
 A request is {"id": anything, "do": NAME, ...}, its reply {"id", "ok": true, ...} or {"id", "ok": false, "error", and
 where known "errno" (a name), "path", "value"}. File requests are served in their order by a thread of their own, since
 some writes to DAMON's files wait for kdamond; so wait for a reply before asking for what depends on it.
 
-hello                                   "pid", "python", "kernel", "machine", "uid", "root", "parts", "recovered"
+hello                                   "pid", "python", "kernel", "machine", "page_size", "uid", "root", "parts",
+                                        "recovered"
 read PATH                               "value"
 write PATH VALUE [keep] [below]         never creates a file. `keep` false: not to be undone. `below`: the write makes
                                         the folder's contents anew, so remember those too
@@ -44,6 +48,7 @@ sample [every_s] [pid] [memory]         "sample" now, and if every_s > 0 from no
        [kdamonds] [cgroup]              a process instead of the workload. `memory`: "status", "rollup" (slower; adds
                                         "pss"), or "system" (of all processes). `kdamonds`: pids; `cgroup`: folder of a
                                         version 2 group
+ping                                    nothing: it was heard
 stop                                    ends the workload: "status" as in the event
 end                                     undoes everything, replies as `restore`, and exits
 
@@ -976,10 +981,12 @@ def children(pid: int) -> list[int]:
 class Agent:
     """The loop between the two pipes, the workload and the clock."""
 
-    def __init__(self, tree: Tree, journal: Journal, recovered: dict[str, Any]) -> None:
+    def __init__(self, tree: Tree, journal: Journal, recovered: dict[str, Any], silence_s: float | None) -> None:
         self.tree = tree
         self.journal = journal
         self.recovered = recovered
+        self.silence_s = silence_s
+        self.heard = time.monotonic()
         self.workload: Workload | None = None
         self.sampler = Sampler()
         self.parent = os.getppid()
@@ -1046,6 +1053,7 @@ class Agent:
             self._tend()
             if 0 in ready:
                 self.hold_until = 0.0
+                self.heard = time.monotonic()
                 data = os.read(0, 65536)
                 if not data:
                     raise Lost("standard input ended")
@@ -1076,6 +1084,8 @@ class Agent:
             raise Lost(self.told)
         if os.getppid() != self.parent:
             raise Lost("the parent died")
+        if self.silence_s is not None and time.monotonic() - self.heard > self.silence_s:
+            raise Lost("nothing was heard")
 
     def _tend(self) -> None:
         now = time.monotonic()
@@ -1140,6 +1150,8 @@ class Agent:
             if do == "stop":
                 self._stop(request)
                 return
+            if do == "ping":
+                return
             if do == "until":
                 self.waiting.append({**request, "t_s": float(request["t_s"])})
                 return
@@ -1161,8 +1173,8 @@ class Agent:
         }
         return {
             "version": VERSION, "pid": os.getpid(), "uid": os.geteuid(), "python": sys.version.split()[0],
-            "kernel": system.release, "machine": system.machine, "root": self.tree.root, "parts": parts,
-            "recovered": self.recovered,
+            "kernel": system.release, "machine": system.machine, "page_size": os.sysconf("SC_PAGE_SIZE"),
+            "root": self.tree.root, "parts": parts, "recovered": self.recovered,
         }  # fmt: skip
 
     def _start(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -1355,14 +1367,14 @@ def refusal(refused: Refused) -> dict[str, Any]:
 
 def options(arguments: list[str]) -> dict[str, Any]:
     # By hand: argparse alone would double what the agent adds to a bare interpreter.
-    found: dict[str, Any] = {"--recover": False, "--journal": None, "--lock": None, "--root": None}
+    found: dict[str, Any] = {"--recover": False, "--journal": None, "--lock": None, "--silence": None, "--root": None}
     words = iter(arguments)
     for word in words:
         if word not in found:
             raise Refused("unknown option", value=word)
         found[word] = True if word == "--recover" else next(words, None)
     if found["--root"] is None or (found["--recover"] and found["--journal"] is None):
-        raise Refused("usage: agent.py --root DIR [--lock FILE] [--journal FILE [--recover]]")
+        raise Refused("usage: agent.py --root DIR [--lock FILE] [--silence S] [--journal FILE [--recover]]")
     return found
 
 
@@ -1390,7 +1402,7 @@ def main(arguments: list[str]) -> int:
         journal.close()
         print(json.dumps({"event": "recovered", **recovered}), flush=True)
         return 1 if recovered["failed"] else 0
-    return Agent(tree, journal, recovered).serve()
+    return Agent(tree, journal, recovered, chosen["--silence"] and float(chosen["--silence"])).serve()
 
 
 if __name__ == "__main__":

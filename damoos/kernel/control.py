@@ -74,7 +74,7 @@ class Control:
         try:
             self.command("on", kdamond)
         except HostError as error:
-            raise BackendError(f"{error}. {_WHY_NOT_ON.get(error.errno, '')}".rstrip()) from error
+            raise why_not_on(error) from error
         return self.pid(kdamond)
 
     def turn_off(self, kdamond: int = 0) -> None:
@@ -185,6 +185,11 @@ _WHY_NOT_ON = {
     errno.EINVAL: "A target process may have ended, or the kernel lacks the operations set.",
     errno.ENOMEM: "A scheme names something that is not there, such as a cgroup.",
 }
+
+
+def why_not_on(error: HostError) -> BackendError:
+    """What it means that the kernel refused to start a kdamond."""
+    return BackendError(f"{error}. {_WHY_NOT_ON.get(error.errno, '')}".rstrip())
 
 
 def with_pids(kdamonds: Kdamonds, pids: Sequence[int]) -> Kdamonds:

@@ -30,6 +30,19 @@ from damoos.errors import BackendError, HostError
 AGENT = Path(__file__).with_name("agent.py")
 """The file to send to where the agent shall run."""
 
+BOOTSTRAP = """
+import os, sys
+left, source = int(sys.argv.pop(1)), b""
+while len(source) < left:
+    data = os.read(0, left - len(source))
+    if not data:
+        sys.exit("damoos: the connection was cut")
+    source += data
+exec(compile(source, "agent.py", "exec"))
+"""
+"""Python that reads an agent, as many bytes as its first argument says, from standard input and becomes it: nothing is
+left on the target. Unbuffered, as requests follow."""
+
 REPLY_S = 30.0
 """How long a reply may take: a write may wait for kdamond, but not for ever."""
 
@@ -53,8 +66,11 @@ def agent_argv(
 class AgentLink:
     """A running agent at the end of two pipes. Not shared between threads."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
-        """Starts `argv`, which ends in an agent, and greets it: `hello` is its answer. Raises BackendError."""
+    def __init__(self, argv: Sequence[str], *, preamble: bytes = b"", keep_alive_s: float | None = None) -> None:
+        """Starts `argv`, which ends in an agent, and greets it: `hello` is its answer. Raises BackendError.
+
+        `preamble` is sent before anything else. With `keep_alive_s` the agent hears something at least that often.
+        """
         try:
             # A session of its own: Ctrl-C is the controller's, which then ends the agent in order.
             self._process = subprocess.Popen(
@@ -66,14 +82,19 @@ class AgentLink:
         self._numbers = itertools.count(1)
         self._events: collections.deque[dict[str, Any]] = collections.deque()
         self._lost = False
+        self._writing = threading.Lock()
         self._ending: dict[str, Any] | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        self._over = threading.Event()
         try:
+            self._send(preamble)
             self.hello = self.request("hello")
         except BaseException:
             self._end_process()
             raise
+        if keep_alive_s is not None:
+            threading.Thread(target=self._keep_alive, args=(keep_alive_s,), daemon=True).start()
 
     def request(self, do: str, *, patience_s: float = REPLY_S, **fields: Any) -> dict[str, Any]:
         """The reply to one request. Raises HostError where the agent names a path, else BackendError."""
@@ -155,14 +176,7 @@ class AgentLink:
 
     def _ask(self, do: str, fields: dict[str, Any], patience_s: float) -> dict[str, Any]:
         number = next(self._numbers)
-        assert self._process.stdin is not None
-        try:
-            self._process.stdin.write(json.dumps({"id": number, "do": do, **fields}).encode("ascii") + b"\n")
-            self._process.stdin.flush()
-        except OSError:
-            pass  # it is going; what it said before comes first
-        except ValueError:
-            self._lost = True
+        self._send(json.dumps({"id": number, "do": do, **fields}).encode("ascii") + b"\n")
         deadline = time.monotonic() + patience_s
         while not self._lost:
             message = self._next(deadline - time.monotonic(), keep=False)
@@ -174,6 +188,21 @@ class AgentLink:
                 self._events.append(message)
         refused = next((event for event in self._events if event["event"] in ("refused", "recovered")), None)
         raise BackendError(_why(refused) if refused else "the agent is gone")
+
+    def _send(self, data: bytes) -> None:
+        assert self._process.stdin is not None
+        try:
+            with self._writing:
+                self._process.stdin.write(data)
+                self._process.stdin.flush()
+        except OSError:
+            pass  # it is going; what it said before comes first
+        except ValueError:
+            self._lost = True  # closed here
+
+    def _keep_alive(self, every_s: float) -> None:
+        while not self._over.wait(every_s):
+            self._send(b'{"do": "ping"}\n')
 
     def _next(self, timeout_s: float, *, keep: bool = True) -> dict[str, Any] | None:
         # The next message; with `keep` an event goes to the others. Replies that nobody waits for any more vanish.
@@ -197,6 +226,7 @@ class AgentLink:
         self._lines.put(None)
 
     def _end_process(self) -> None:
+        self._over.set()
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
             self._process.stdin.close()

@@ -6,6 +6,8 @@ it is gone, and asking is a BackendError. Sizes come out in bytes, whatever the 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from damoos.damon.snapshot import SchemeStats, Snapshot
@@ -48,13 +50,18 @@ def read_snapshot(control: Control, t_s: float, scheme: int = 0, kdamond: int = 
 def read_stats(control: Control, kdamond: int = 0) -> tuple[SchemeStats, ...]:
     """The counters of each scheme; those that the kernel lacks are 0. Raises BackendError."""
     _update(control, "update_schemes_stats", kdamond)
-    unit = _address_unit(control, kdamond)
+    count = _nr_schemes(control, kdamond)
+    found = _tree(control, f"{_context(kdamond)}/schemes")
+    return parse_stats(found, count, _address_unit(control, kdamond))
+
+
+def parse_stats(schemes: Mapping[str, str], count: int, address_unit: int) -> tuple[SchemeStats, ...]:
+    """The counters in the files below `schemes/` (path there -> text); those that the kernel lacks are 0."""
     names = list(SchemeStats.__dataclass_fields__)
     stats = []
-    for scheme in range(_nr_schemes(control, kdamond)):
-        found = _tree(control, f"{_scheme(kdamond, scheme)}/stats")
-        counters = {name: int(found.get(name, "0")) for name in names}
-        stats.append(SchemeStats(**{n: value * unit if n in _SIZES else value for n, value in counters.items()}))
+    for scheme in range(count):
+        counters = {name: int(schemes.get(f"{scheme}/stats/{name}", "0")) for name in names}
+        stats.append(SchemeStats(**{n: v * address_unit if n in _SIZES else v for n, v in counters.items()}))
     return tuple(stats)
 
 

@@ -23,7 +23,7 @@ import pytest
 
 from damoos.errors import BackendError, HostError
 from damoos.kernel.guards import lock_holder
-from damoos.kernel.link import AGENT, AgentHost, AgentLink, agent_argv
+from damoos.kernel.link import AGENT, BOOTSTRAP, AgentHost, AgentLink, agent_argv
 
 ME = pwd.getpwuid(os.geteuid()).pw_name
 BOOT = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -387,6 +387,27 @@ def test_a_kdamond_of_its_own_is_stopped(root: Path, tmp_path: Path) -> None:
         (folder / "0/state").write_text("on\n")
         assert link.close()["failed"] == []
     assert (folder / "0/state").read_text() == "off\n"
+
+
+def test_goes_when_nothing_is_heard_for_too_long(root: Path) -> None:
+    argv = [*agent_argv(str(root), None), "--silence", "0.5"]
+    with AgentLink(argv, keep_alive_s=0.1) as link:
+        AgentHost(link, "x").write("/sys/a/value", "13")
+        time.sleep(1.5)
+        assert AgentHost(link, "x").read("/sys/a/value") == "13"
+    link = AgentLink(argv)
+    AgentHost(link, "x").write("/sys/a/value", "13")
+    until(lambda: untouched(root))
+    link.abandon()
+
+
+def test_the_agent_may_come_through_the_pipe(root: Path, tmp_path: Path) -> None:
+    source = AGENT.read_bytes()
+    words = agent_argv(str(root), None)
+    argv = [*words[:3], "-c", BOOTSTRAP, str(len(source)), *words[4:]]
+    with AgentLink(argv, preamble=source) as link:
+        AgentHost(link, "x").write("/sys/a/value", "13")
+    assert untouched(root)
 
 
 def test_one_agent_a_host(root: Path, tmp_path: Path) -> None:
