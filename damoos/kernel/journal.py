@@ -32,7 +32,9 @@ from .patience import Patience
 from .plan import Difference, forget_below, is_input, plan_afresh
 
 FORMAT = 1
-_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""What this file says changes with each start of the machine."""
+
 _OSRELEASE = "/proc/sys/kernel/osrelease"
 # Kernel: up to 6.14 (seen on 6.12) a command to `state`, of a process that may be dead by now, looks every 100 ms
 # whether it is done or its kdamond gone. Folders that are removed before that wait for it with the lock that it needs
@@ -328,7 +330,7 @@ def _chosen(text: str) -> str:
 
 
 def _boot_id(host: Host) -> str:
-    return host.read(_BOOT_ID) if host.exists(_BOOT_ID) else ""
+    return host.read(BOOT_ID) if host.exists(BOOT_ID) else ""
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:

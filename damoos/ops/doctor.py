@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from damoos.damon.features import kernel_version
 from damoos.errors import HostError
 from damoos.kernel import abi
 from damoos.kernel.features import Features, probe
-from damoos.kernel.guards import HostLock, damon_users, lock_holder, lock_path
+from damoos.kernel.guards import damon_users
 from damoos.kernel.host import Host
-from damoos.kernel.journal import JournalingHost, Restored, journal_path, restore
+from damoos.kernel.hosts import kernels, qemu
 from damoos.kernel.patience import Patience
+
+from .sites import LocalSite, Site
 
 _OSRELEASE = "/proc/sys/kernel/osrelease"
 _SWAPS = "/proc/swaps"
@@ -61,28 +64,23 @@ class Diagnosis:
         return all(finding.verdict is not Verdict.BAD for finding in self.findings)
 
 
-def examine(host: Host, root: Path, *, try_words: bool = False) -> Diagnosis:
-    """Looks at a machine; writes nothing. `root`: the folder of `guards.lock_path` and `journal.journal_path`.
+def examine(site: Site, *, try_words: bool = False) -> Diagnosis:
+    """Looks at a machine; writes nothing.
 
     With `try_words`, where nobody uses DAMON, it stages one of everything, tries which words the kernel takes, and puts
     everything back (locked and journaled). Raises BackendError where this machine's own kernel is switched off.
     """
+    host = site.host
     release = host.read(_OSRELEASE)
-    findings = [Finding("kernel", Verdict.OK, release), *_damon(host, root, try_words)]
+    findings = [Finding("kernel", Verdict.OK, release), *_damon(site, try_words)]
     findings += [_swap(host), _thp(host), _psi(host), _cgroup(host), _nodes(host)]
+    if isinstance(site, LocalSite):
+        findings += [_rights(), _virtual_machines()]
     return Diagnosis(host.name, release, tuple(findings))
 
 
-def undo(host: Host, root: Path) -> Restored:
-    """Undoes what a damoos that died has left on a machine; `root` as in `examine`.
-
-    Raises DamonInUseError while a damoos works there, or where a kdamond runs that is not ours.
-    """
-    with HostLock(lock_path(root)):
-        return restore(host, journal_path(root))
-
-
-def _damon(host: Host, root: Path, try_words: bool) -> Iterator[Finding]:
+def _damon(site: Site, try_words: bool) -> Iterator[Finding]:
+    host = site.host
     if not host.exists(f"{abi.KDAMONDS}/nr_kdamonds"):
         yield Finding(
             "DAMON",
@@ -100,14 +98,15 @@ def _damon(host: Host, root: Path, try_words: bool) -> Iterator[Finding]:
         fix = "sudo damoos doctor"
         yield Finding("DAMON", Verdict.BAD, "may not be read", "its files are root's", fix)
         return
-    holder, journal = lock_holder(lock_path(root)), journal_path(root)
+    holder, left_over = site.holder(), site.left_over()
     if holder is not None:
         yield Finding(
             "in use", Verdict.BAD, f"another damoos (pid {holder})", "one at a time", f"wait, or kill {holder}"
         )
-    elif journal.exists():
-        means = "a damoos died here, and its changes are still in force"
-        yield Finding("left over", Verdict.BAD, str(journal), means, "sudo damoos doctor --restore")
+    else:
+        for journal in left_over:
+            means = "a damoos died here, and its changes are still in force"
+            yield Finding("left over", Verdict.BAD, journal, means, restore_line(site))
     users = damon_users(host, _LOOK)
     for user in users:
         pid = "" if user.pid is None else f" (pid {user.pid})"
@@ -116,12 +115,17 @@ def _damon(host: Host, root: Path, try_words: bool) -> Iterator[Finding]:
     free = not users and holder is None
     if free:
         yield Finding("in use", Verdict.OK, "by nobody")
-    if try_words and free and not journal.exists():
-        with HostLock(lock_path(root)), JournalingHost(host, journal, _LOOK) as journaled:
+    if try_words and free and not left_over:
+        with site.journaled(_LOOK) as journaled:
             features = probe(journaled, scratch=True, patience=_LOOK)
     else:
         features = probe(host, scratch=False, patience=_LOOK)
     yield from _abilities(features)
+
+
+def restore_line(site: Site) -> str:
+    """The command that undoes what was left over on a machine."""
+    return "sudo damoos doctor --restore" if isinstance(site, LocalSite) else f"damoos doctor {site.name} --restore"
 
 
 def _abilities(features: Features) -> Iterator[Finding]:
@@ -129,8 +133,11 @@ def _abilities(features: Features) -> Iterator[Finding]:
         yield Finding("features", Verdict.OK, "each was tried")
     else:
         yield Finding("features", Verdict.OK, "as seen, or as the version has them", "`damoos doctor --try` tries each")
-    for name, kernel_option in (("vaddr", "CONFIG_DAMON_VADDR"), ("paddr", "CONFIG_DAMON_PADDR")):
-        what = "processes" if name == "vaddr" else "physical memory"
+    for name, what, kernel_option in (
+        ("vaddr", "processes", "CONFIG_DAMON_VADDR"),
+        ("fvaddr", "address ranges of processes", "CONFIG_DAMON_VADDR"),
+        ("paddr", "physical memory", "CONFIG_DAMON_PADDR"),
+    ):
         if name in features.ops:
             yield Finding(name, Verdict.OK, f"{what} can be monitored")
         else:
@@ -145,11 +152,16 @@ def _abilities(features: Features) -> Iterator[Finding]:
 
 
 def _swap(host: Host) -> Finding:
-    lines = (_read(host, _SWAPS) or "").splitlines()[1:]
+    lines = [line.split() for line in (_read(host, _SWAPS) or "").splitlines()[1:]]
     if lines:
-        return Finding("swap", Verdict.OK, ", ".join(line.split()[0] for line in lines), "pageout saves any memory")
+        found = ", ".join(f"{name} ({_swap_kind(name, kind)}, {int(kib) >> 10} MiB)" for name, kind, kib, *_ in lines)
+        return Finding("swap", Verdict.OK, found, "pageout saves any memory")
     fix = "sudo modprobe zram && sudo zramctl --find --size 4G, then mkswap and swapon it"
     return Finding("swap", Verdict.NOTE, "none", "pageout saves only memory of files", fix)
+
+
+def _swap_kind(name: str, kind: str) -> str:
+    return "memory, compressed" if name.startswith("/dev/zram") else kind
 
 
 def _thp(host: Host) -> Finding:
@@ -195,6 +207,27 @@ def _nodes(host: Host) -> Finding:
         return Finding("nodes", Verdict.OK, text, "migrate_hot and migrate_cold have somewhere to go")
     fix = "`damoos vm` can give a virtual machine a second node"
     return Finding("nodes", Verdict.NOTE, "one", "migrate_hot and migrate_cold have nowhere to go", fix)
+
+
+def _rights() -> Finding:
+    if os.geteuid() == 0:
+        return Finding("rights", Verdict.OK, "root")
+    means = "DAMON's files are root's; simulating and tuning in a VM need no root"
+    return Finding("rights", Verdict.NOTE, "not root", means, "sudo for what touches this machine's DAMON")
+
+
+def _virtual_machines() -> Finding:
+    programs = {"qemu-system-x86": qemu.PROGRAM, "busybox-static": "busybox"}
+    packages = [package for package, program in programs.items() if shutil.which(program) is None]
+    fetched = sorted({kernel.series for kernel in kernels.cached()}, key=kernel_version)
+    if packages or not fetched:
+        fixes = [f"sudo apt install {' '.join(packages)}"] if packages else []
+        fixes += [] if fetched else ["damoos vm fetch"]
+        missing = " and no ".join([*(programs[package] for package in packages), *([] if fetched else ["kernel"])])
+        return Finding("vm", Verdict.NOTE, f"no {missing}", "--backend vm has nothing to boot", "; ".join(fixes))
+    problem = qemu.kvm_problem()
+    time = "in real time too if KVM works" if problem is None else f"not in real time ({problem})"
+    return Finding("vm", Verdict.OK, f"Linux {', '.join(fetched)}", f"--backend vm boots them in virtual time, {time}")
 
 
 def _read(host: Host, path: str) -> str | None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from damoos.cli.main import app
+from damoos.kernel import abi
+from damoos.kernel.journal import agent_journal_path
+from damoos.kernel.link import AgentHost, AgentLink, agent_argv
 from tests.kernel.fake import FakeTree, plant
 
 
@@ -69,6 +74,52 @@ def test_a_journal_left_over_is_undone_on_request(root: Path) -> None:
     result = invoke("--root", str(root), "--restore")
     assert result.exit_code == 0 and "files written: 1" in result.stdout
     assert thp.read_text() == "madvise" and not journal.exists()
+
+
+def test_what_an_agent_left_is_undone_and_what_it_can_not_is_told(root: Path) -> None:
+    swappiness, thp = "/proc/sys/vm/swappiness", "/sys/kernel/mm/transparent_hugepage/enabled"
+    for path, text in ((swappiness, "60\n"), (thp, "always [madvise] never\n")):
+        (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (root / path[1:]).write_text(text)
+    for path, value, code in ((swappiness, "10", 0), (thp, "never", 1)):
+        link = AgentLink(agent_argv(str(root), str(agent_journal_path(root))))
+        try:
+            AgentHost(link, "host").write(path, value)
+            os.kill(link.hello["pid"], signal.SIGKILL)
+        finally:
+            link.abandon()
+        looked = invoke("--root", str(root))
+        assert looked.exit_code == 1 and "BAD  left over  /run/damoos/agent.journal" in looked.stdout
+        done = invoke("--root", str(root), "--restore")
+        assert done.exit_code == code and done.stdout.startswith("restored after an agent: ")
+    assert (root / swappiness[1:]).read_text() == "60\n"
+    assert f"  failed: {thp}: holds something else" in done.stdout.splitlines()
+    tree = json.loads(invoke("--root", str(root), "--restore", "--json").stdout)
+    assert [path for path, _ in tree["restored"]["agent"]["failed"]] == [thp]
+
+
+def test_what_somebody_staged_since_is_kept_unless_told_otherwise(root: Path) -> None:
+    pattern = f"{abi.KDAMONDS}/nr_kdamonds"
+    boot_id = (root / "proc/sys/kernel/random/boot_id").read_text().strip()
+    lines = [{"format": 1, "boot_id": boot_id}, {"damon": {"nr_kdamonds": "0"}}, {"write": pattern, "new": "1"}]
+    journal = root / "run/damoos/journal.jsonl"
+    journal.parent.mkdir(parents=True)
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (root / pattern[1:]).write_text("2\n")
+    for number in "01":
+        (root / pattern[1:]).with_name(number).mkdir()
+        (root / pattern[1:]).with_name(number).joinpath("state").write_text("off\n")
+    refused = invoke("--root", str(root), "--restore")
+    assert refused.exit_code == 2 and "--restore-anyway" in refused.stderr and pattern in refused.stderr
+    assert journal.exists() and (root / pattern[1:]).read_text() == "2\n"
+    assert invoke("--root", str(root), "--restore-anyway").stdout.startswith("restored: kdamonds stopped: 0, files")
+    assert not journal.exists() and (root / pattern[1:]).read_text().strip() == "0"
+
+
+@pytest.mark.parametrize("host", ["hosts", "ssh:", "vm:"])
+def test_a_host_that_is_none_is_wrong_input(host: str) -> None:
+    result = invoke(host)
+    assert result.exit_code == 2 and "not a machine" in result.stderr and "vm:NAME" in result.stderr
 
 
 def test_this_machines_own_kernel_is_refused_where_it_is_switched_off() -> None:

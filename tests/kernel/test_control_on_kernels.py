@@ -27,6 +27,7 @@ from damoos.kernel.hosts.vm import VmHost
 from damoos.kernel.journal import JournalingHost, restore
 from damoos.kernel.readings import read_effective_bytes, read_snapshot, read_stats, read_tuned_intervals
 from damoos.ops.doctor import Verdict, examine
+from damoos.ops.sites import VmSite
 from damoos.units import U32_MAX, U64_MAX
 
 pytestmark = pytest.mark.kernel
@@ -311,7 +312,7 @@ def test_a_lock_that_a_command_holds_is_waited_for(vm: VmHost, control: Control)
 
 
 @pytest.mark.parametrize("module", ["damon_stat", "damon_reclaim", "damon_lru_sort"])
-def test_another_user_is_named_and_left_alone(vm: VmHost, module: str, tmp_path: Path) -> None:
+def test_another_user_is_named_and_left_alone(vm: VmHost, module: str) -> None:
     switch = f"/sys/module/{module}/parameters/enabled"
     if not vm.exists(switch):
         pytest.skip(f"no {module}")
@@ -320,7 +321,7 @@ def test_another_user_is_named_and_left_alone(vm: VmHost, module: str, tmp_path:
         before = tree_of(vm)
         with pytest.raises(DamonInUseError, match=rf"{module.upper()}.*echo N > {switch}"):
             refuse_if_used(vm)
-        diagnosis = examine(vm, tmp_path, try_words=True)
+        diagnosis = examine(VmSite(vm, vm.name), try_words=True)
         assert not diagnosis.ready and any(f.fix == f"echo N > {switch}" for f in diagnosis.findings)
         assert tree_of(vm) == before and vm.read(switch) == "Y"
     finally:
@@ -328,9 +329,9 @@ def test_another_user_is_named_and_left_alone(vm: VmHost, module: str, tmp_path:
     refuse_if_used(vm)
 
 
-def test_the_doctor_finds_a_guest_ready(vm: VmHost, tmp_path: Path) -> None:
+def test_the_doctor_finds_a_guest_ready(vm: VmHost) -> None:
     before = tree_of(vm)
-    diagnosis = examine(vm, tmp_path, try_words=True)
+    diagnosis = examine(VmSite(vm, vm.name), try_words=True)
     assert diagnosis.ready, diagnosis
     assert {f.name for f in diagnosis.findings if f.verdict is Verdict.OK} >= {"swap", "pressure", "vaddr", "paddr"}
     assert tree_of(vm) == before

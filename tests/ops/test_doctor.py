@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from damoos.errors import DamonInUseError, HostError
 from damoos.kernel import abi
 from damoos.kernel.control import Control
 from damoos.kernel.guards import HostLock, lock_path
-from damoos.kernel.journal import JournalingHost, journal_path
+from damoos.kernel.hosts import kernels, qemu
+from damoos.kernel.journal import JournalingHost, agent_journal_path, journal_path
 from damoos.kernel.patience import Patience
 from damoos.ops import doctor
-from damoos.ops.doctor import Finding, Verdict, examine, undo
+from damoos.ops.doctor import Diagnosis, Finding, Verdict
+from damoos.ops.sites import LocalSite
+from damoos.ops.undo import undo
 from tests.kernel.fake import FakeTree
 
 QUICK = Patience(0.05, 0.0)
@@ -39,6 +43,10 @@ def machine(kernel: str = "7.3") -> FakeTree:
     return host
 
 
+def examine(host: FakeTree, root: Path, *, try_words: bool = False) -> Diagnosis:
+    return doctor.examine(LocalSite(root, host), try_words=try_words)
+
+
 def named(found: tuple[Finding, ...], name: str) -> list[Finding]:
     return [finding for finding in found if finding.name == name]
 
@@ -47,7 +55,8 @@ def test_a_healthy_machine_is_ready_and_nothing_is_written(tmp_path: Path) -> No
     host = machine()
     diagnosis = examine(host, tmp_path)
     assert diagnosis.ready and diagnosis.kernel == "7.3.4-amd64"
-    assert {finding.verdict for finding in diagnosis.findings} == {Verdict.OK}
+    of_the_machine = [finding for finding in diagnosis.findings if finding.name not in ("rights", "vm")]
+    assert {finding.verdict for finding in of_the_machine} == {Verdict.OK}
     assert host.writes == [] and list(tmp_path.iterdir()) == []
 
 
@@ -87,6 +96,46 @@ def test_what_is_missing_is_noted_with_its_fix(
     (finding,) = named(diagnosis.findings, name)
     assert finding.verdict is Verdict.NOTE and means in finding.means and fix in finding.fix
     assert diagnosis.ready
+
+
+def test_swap_is_named_with_its_kind_and_size(tmp_path: Path) -> None:
+    host = machine()
+    host.files["/proc/swaps"] += "\n/swap\\040file file 2097148 0 -3"
+    (swap,) = named(examine(host, tmp_path).findings, "swap")
+    assert swap.found == "/dev/zram0 (memory, compressed, 255 MiB), /swap\\040file (file, 2047 MiB)"
+
+
+def test_who_is_not_root_needs_sudo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for uid, verdict, fix in ((0, Verdict.OK, ""), (1000, Verdict.NOTE, "sudo")):
+        monkeypatch.setattr(os, "geteuid", lambda uid=uid: uid)
+        (rights,) = named(examine(machine(), tmp_path).findings, "rights")
+        assert rights.verdict is verdict and rights.fix.startswith(fix)
+
+
+def test_what_virtual_machines_need_is_named_with_its_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def found() -> Finding:
+        (vm,) = named(examine(machine(), tmp_path).findings, "vm")
+        return vm
+
+    assert found().verdict is Verdict.NOTE
+    assert found().fix == "sudo apt install qemu-system-x86 busybox-static; damoos vm fetch"
+    for program in (qemu.PROGRAM, "busybox"):
+        (tmp_path / program).touch(0o755)
+    assert found().found == "no kernel" and found().fix == "damoos vm fetch"
+    monkeypatch.setattr(kernels, "cached", lambda: (kernels.Kernel("6.12.1-x", tmp_path, None),))
+    for problem, means in ((None, "if KVM works"), ("/dev/kvm: Permission denied", "Permission denied")):
+        monkeypatch.setattr(qemu, "kvm_problem", lambda problem=problem: problem)
+        assert found().verdict is Verdict.OK and found().found == "Linux 6.12" and means in found().means
+
+
+def test_an_agents_journal_is_left_over_too(tmp_path: Path) -> None:
+    agent_journal_path(tmp_path).parent.mkdir(parents=True)
+    agent_journal_path(tmp_path).write_text("")
+    (finding,) = named(examine(machine(), tmp_path, try_words=True).findings, "left over")
+    assert finding.found == "/run/damoos/agent.journal" and finding.fix == "sudo damoos doctor --restore"
 
 
 def test_pressure_that_is_switched_off_is_not_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,9 +208,9 @@ def test_what_a_dead_damoos_left_is_told_and_undone(tmp_path: Path) -> None:
     control.turn_on()
     diagnosis = examine(host, tmp_path, try_words=True)
     assert not diagnosis.ready and "--restore" in named(diagnosis.findings, "left over")[0].fix
-    assert undo(host, tmp_path).stopped == (0,)
+    assert undo(LocalSite(tmp_path, host)).own.stopped == (0,)
     assert host.files == before and examine(host, tmp_path).ready
-    assert undo(host, tmp_path).note == "nothing to undo"
+    assert undo(LocalSite(tmp_path, host)).own.note == "nothing to undo"
 
 
 def test_a_damoos_that_works_is_not_undone(tmp_path: Path) -> None:
@@ -170,7 +219,7 @@ def test_a_damoos_that_works_is_not_undone(tmp_path: Path) -> None:
         diagnosis = examine(host, tmp_path)
         assert "another damoos" in named(diagnosis.findings, "in use")[0].found and not diagnosis.ready
         with pytest.raises(DamonInUseError):
-            undo(host, tmp_path)
+            undo(LocalSite(tmp_path, host))
         assert journal_path(tmp_path).exists()
 
 
