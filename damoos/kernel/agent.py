@@ -25,7 +25,8 @@ write PATH VALUE [keep] [below]         never creates a file. `keep` false: not 
                                         the folder's contents anew, so remember those too
 list PATH                               "names": {name: "dir" | "file" | "other"}; PATH "" is the root
 kind PATH                               "kind": as above, or null if there is none
-tree PATH                               "files": {path below PATH: text}; those that can't be read are left out
+tree PATH [flat]                        "files": {path below PATH: text}; left out are those that can't be read, and
+                                        what is in subfolders of folders named `flat`
 batch OPS                               "replies" of file requests in order, up to the first that fails
 fetch PORT [path] [host]                "text" of http://HOST:PORT/PATH of this machine itself ("127.0.0.1", "::1")
 restore                                 undoes the writes: "restored", "gone" (no longer there), "failed"
@@ -223,17 +224,52 @@ class Tree:
         os.close(fd)
         return "dir" if stat.S_ISDIR(mode) else "file" if stat.S_ISREG(mode) else "other"
 
-    def files(self, path: str) -> Iterator[str]:
-        """Every file below a folder, outer ones first, so that a file that makes folders comes before their files."""
-        folders = collections.deque([path])
-        while folders:
-            folder = folders.popleft()
-            for name, kind in sorted(self.names(folder).items()):
-                place = f"{folder}/{name}"
-                if kind == "dir":
-                    folders.append(place)
-                elif kind == "file":
-                    yield place
+    def tree(self, path: str, flat: str | None = None) -> dict[str, str | None]:
+        """Every file below a folder: path below it -> text, None if it can't be read.
+
+        Outer ones come first, so that a file that makes folders comes before their files. Of folders named `flat` only
+        the files. Raises Refused where the folder can't be listed.
+        """
+        found: dict[str, str | None] = {}
+        folders = collections.deque([("", self.open(path, os.O_RDONLY | os.O_DIRECTORY))])
+        try:
+            while folders:
+                place, here = folders.popleft()
+                try:
+                    self._list(place, here, flat, found, folders)
+                finally:
+                    os.close(here)
+        except OSError as error:
+            raise Refused.of(error, path=path) from None
+        finally:
+            for _, fd in folders:
+                os.close(fd)
+        return found
+
+    def _list(self, place: str, here: int, flat: str | None, found: dict[str, str | None], folders: Any) -> None:
+        is_flat = flat is not None and place.endswith(f"/{flat}/")
+        for name in sorted(os.listdir(here)):
+            try:
+                fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
+            except OSError as error:
+                if error.errno != errno.ELOOP:  # a link is nothing of this tree
+                    found[place + name] = None
+                continue
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                if is_flat:
+                    os.close(fd)
+                else:
+                    folders.append((f"{place}{name}/", fd))
+                continue
+            try:
+                data = os.read(fd, FILE_MAX) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+                found[place + name] = None if data is None else data.decode("utf-8", "surrogateescape")
+            except OSError as error:
+                if error.errno == errno.EBUSY:
+                    raise  # worth another try as a whole
+                found[place + name] = None
+            finally:
+                os.close(fd)
 
 
 def chosen(text: str) -> str:
@@ -369,12 +405,21 @@ class Journal:
         self.known.add(path)
 
     def _contents(self, path: str) -> Iterator[tuple[str, str]]:
-        for file in self.tree.files(path.rpartition("/")[0]):
-            if file != path and file not in self.known:  # noted as it was before its own first write
-                try:
-                    yield file, self.tree.read(file)
-                except Refused:
-                    continue  # only written to
+        top = path.rpartition("/")[0]
+        for below, text in self._patient_tree(top).items():
+            file = f"{top}/{below}"
+            if text is not None and file != path and file not in self.known:  # noted before its own first write
+                yield file, text
+
+    def _patient_tree(self, path: str) -> dict[str, str | None]:
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                return self.tree.tree(path, "tried_regions")  # results, which nobody could write back
+            except Refused as refused:
+                if refused.more.get("errno") != "EBUSY" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
 
     def restore(self) -> dict[str, list[Any]]:
         """Puts every file back, the last written first; may be repeated. What is already right is not written."""
@@ -1303,15 +1348,8 @@ class Agent:
         return {"names": self.tree.names(request["path"])}
 
     def _tree(self, request: dict[str, Any]) -> dict[str, Any]:
-        top = "/" + request["path"].strip("/")
-        files = {}
-        for path in self.tree.files(top):
-            try:
-                files[path[len(top) + 1 :]] = self.tree.read(path)
-            except Refused as refused:
-                if refused.more.get("errno") == "EBUSY":
-                    raise  # worth another try as a whole
-        return {"files": files}
+        files = self.tree.tree(request["path"], request.get("flat"))
+        return {"files": {path: text for path, text in files.items() if text is not None}}
 
     def _kind(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"kind": self.tree.kind(request["path"])}

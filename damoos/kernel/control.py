@@ -96,7 +96,7 @@ class Control:
         asked = with_pids(kdamonds, pids)
         self._encode(asked)
         numbers = range(len(asked.kdamonds))
-        there = self.inputs()["nr_kdamonds"]
+        there = self.patience(lambda: self.host.read(f"{abi.KDAMONDS}/nr_kdamonds"))
         if there != str(len(numbers)):
             raise KdamondsError("can't change while they run", field="kdamonds", value=len(numbers), allowed=there)
         for number in numbers:

@@ -267,8 +267,8 @@ class AgentHost:
         return self._link.request("kind", path=path)["kind"] is not None
 
     def read_tree(self, folder: str) -> dict[str, str]:
-        """See TreeReader.read_tree: one round trip."""
-        files = self._link.request("tree", path=folder)["files"]
+        """See TreeReader.read_tree: one round trip. Of DAMON's tree without the regions of former snapshots."""
+        files = self._link.request("tree", path=folder, flat="tried_regions")["files"]
         return {path: text.removesuffix("\n") for path, text in files.items()}
 
 

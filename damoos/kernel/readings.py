@@ -26,6 +26,7 @@ def read_snapshot(control: Control, t_s: float, scheme: int = 0, kdamond: int = 
     Waits up to the scheme's apply interval. `t_s` is the moment that the caller gives it. Raises BackendError.
     """
     _update(control, "update_schemes_tried_regions", kdamond)
+    # From there and not from above: trees of DAMON come without their many regions otherwise.
     found = _tree(control, f"{_scheme(kdamond, scheme)}/tried_regions")
     numbers = sorted(int(path.split("/")[0]) for path in found if path.endswith("/start"))
     unit = _address_unit(control, kdamond)

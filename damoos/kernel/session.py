@@ -173,7 +173,11 @@ class KernelSession:
             self._applied = shown(place.control.stage(asked, pids).applied, setting.kdamonds)
             state = f"{abi.KDAMONDS}/0/state"
             ops = [_write(state, "on"), {"do": "read", "path": f"{abi.KDAMONDS}/0/pid"}]
-            at_end = [_write(state, "update_schemes_stats"), {"do": "tree", "path": _SCHEMES}, _write(state, "off")]
+            at_end = [
+                _write(state, "update_schemes_stats"),
+                {"do": "tree", "path": _SCHEMES, "flat": "tried_regions"},
+                _write(state, "off"),
+            ]
         watch = {"every_s": setting.sample_every_s, **self._program.watch}
         zero = place.link.request("sample", **watch)["sample"]
         self._recorder = Recorder(zero, place.link.hello["page_size"])
