@@ -187,9 +187,10 @@ def _length_s(workload: Workload) -> float | None:
 
 def _snapshot(session: Session) -> Snapshot | None:
     try:
-        return session.snapshot()
+        snapshot = session.snapshot()
     except BackendError:
         return None  # before the first aggregation has ended
+    return snapshot if snapshot.start.size else None
 
 
 @contextmanager

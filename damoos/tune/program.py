@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from damoos.backend.base import Workload
 from damoos.catalogue import find
+from damoos.damon.kdamonds import Kdamonds
 from damoos.workload import command, masim
+from damoos.workload.attached import AttachedWorkload
 from damoos.workload.command import CommandWorkload, Metric
 from damoos.workload.masim import MasimWorkload
 
@@ -37,6 +40,15 @@ def digest(workload: Workload) -> str:
     """SHA-256, in hexadecimal, of all that decides what runs; comments in files don't."""
     text = masim.dumps(workload) if isinstance(workload, MasimWorkload) else repr(workload)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def deployable(workload: Workload, kdamonds: Kdamonds) -> Kdamonds:
+    """What was tuned for `workload`, for use without damoos: physical memory needs its own operations set."""
+    if not (isinstance(workload, AttachedWorkload) and workload.kind == "paddr"):
+        return kdamonds
+    context = kdamonds.context
+    targets = tuple(replace(target, pid=None) for target in context.targets)
+    return kdamonds.with_context(replace(context, ops="paddr", targets=targets))
 
 
 def workload_info(workload: Workload, path: str, baseline: Sequence[Run]) -> WorkloadInfo:

@@ -30,7 +30,7 @@ from .meter import Meter, OnProgress
 from .objective import Objective, pareto_front, parse_objective
 from .outcome import Outcome, Run, Trial
 from .preset import Env, load_env
-from .program import digest, find_workload, speed_of, workload_info
+from .program import deployable, digest, find_workload, speed_of, workload_info
 from .request import StudyRequest
 from .seeds import Stream, run_seeds, sampler_seed
 from .strategies import check_strategy, find_strategy
@@ -219,7 +219,7 @@ def _outcome(
         best=verdict.best,
         front=tuple(allowed[i].number for i in pareto_front(points)),
         verification=verdict.verification,
-        recommended=to_damo(recommended if recommended is not None else without),
+        recommended=to_damo(deployable(workload, recommended if recommended is not None else without)),
         series=tuple(detail.series(label) for label, detail in details.items()),
         access=access,
         start=None if setting.start is None else setting.start.text,

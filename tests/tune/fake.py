@@ -2,8 +2,8 @@
 
 Every run of a seed shares a factor of up to some ten percent, in which scheme and baseline agree only if they are
 paired. `fake:flat` has nothing to find; `fake:broken` can't sample slower than every 20 ms; `fake:real` has real time
-and `fake:virtual` virtual time on two machines, both run whatever a real kernel does. A workload's metric is 100 / runtime
-where higher is better, else 10 · runtime. Tests make runs fail by `fault`.
+and `fake:virtual` virtual time on two machines; both run whatever a real kernel does. A workload's metric is
+100 / runtime where higher is better, else 10 · runtime. Tests make runs fail by `fault`.
 """
 
 from __future__ import annotations

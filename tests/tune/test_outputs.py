@@ -14,6 +14,7 @@ from damoos.tune.outcome import Outcome
 from damoos.tune.outputs import read_outcome, write_outputs
 from damoos.tune.request import StudyRequest
 from damoos.tune.study import run_study
+from damoos.workload.command import command, parse_metric
 
 
 @pytest.fixture
@@ -80,6 +81,31 @@ def test_a_result_that_is_none_is_refused_with_file_and_field(
     with pytest.raises(ConfigError, match=message) as caught:
         read_outcome(file)
     assert str(file) in str(caught.value)
+
+
+RESULTS = sorted((Path(__file__).parents[1] / "data" / "results").glob("*.json"))
+
+
+@pytest.mark.parametrize("file", RESULTS, ids=lambda path: path.stem)
+def test_results_of_earlier_versions_open(file: Path, tmp_path: Path) -> None:
+    outcome = read_outcome(file)
+    assert outcome.workload.name == "toy" and len(outcome.trials) == 12
+    assert {trial.state for trial in outcome.trials} == {"complete", "failed"}
+    # What came later is not there, and is not put there.
+    assert outcome.to_json() == json.loads(file.read_text())
+    write_outputs(outcome, tmp_path)
+    assert (tmp_path / "result.json").read_text() == file.read_text()
+
+
+def test_measured_runs_say_which_time_they_are_of(request_of: Callable[..., StudyRequest], tmp_path: Path) -> None:
+    metric = parse_metric("output:x (.*)", better="higher")
+    request = request_of(backend="fake:real", program=command(["./bench"], metric=metric), trials=4)
+    outcome = run_study(request)
+    write_outputs(outcome, tmp_path)
+    rows = list(csv.DictReader((tmp_path / "trials.csv").read_text().splitlines()))
+    assert {row["time_kind"] for row in rows} == {"real"} and {row["error_kind"] for row in rows} == {""}
+    for row, trial in zip(rows, outcome.trials, strict=True):
+        assert float(row["metric"]) == pytest.approx(sum(r.run.metric or 0 for r in trial.repeats) / 2)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "nonsense"])
