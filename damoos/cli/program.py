@@ -76,7 +76,7 @@ MetricOption = Annotated[
     typer.Option(
         metavar="SOURCE",
         help="The number that says how fast it is, instead of its runtime: output:REGEX (first group), file:PATH or "
-        "url:URL. Also for what runs already, but for its output.",
+        "url:URL. What runs already has the last two.",
         rich_help_panel=_COMMAND,
     ),
 ]
