@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from damoos.cli.main import app
 from damoos.tune.outcome import Outcome
-from tests.report.sample import sample_outcome
+from tests.report.sample import measured_outcome, sample_outcome
 
 
 @pytest.fixture
@@ -42,6 +42,23 @@ def test_the_summary_says_what_was_found_and_what_to_do(folder: Path) -> None:
     assert f'\'s/"pid": null/"pid": PID/\' {folder}/best.json' in text
     assert "sudo damo start --kdamonds" in text
     assert "best.yaml" not in text  # it is not there
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("speed", ["runtime", "higher", "none"])
+@pytest.mark.parametrize("time_kind", ["virtual", "real"])
+def test_what_was_measured_is_labelled(folder: Path, columns: int, speed: str, time_kind: str) -> None:
+    outcome = measured_outcome(speed, time_kind)
+    (folder / "result.json").write_text(json.dumps(outcome.to_json()))
+    done = show(str(folder), columns=columns).stdout
+    lines = [line for line in done.splitlines() if str(folder) not in line]
+    assert max(map(len, lines)) <= columns
+    assert f"(host, {time_kind})" in lines[0] and f"{time_kind}; means of" in done and "simulat" not in done
+    assert ("Runtime is not measured" in done) == (speed == "none")
+    assert ("1234" in done) == (speed == "higher")
+    assert "failed trials: 1 (1 with a workload that failed); trials.csv says why" in " ".join(done.split())
+    assert ("Found in a virtual machine" in done) == (time_kind == "virtual")
+    assert Outcome.from_json(json.loads(show(str(folder), "--json").stdout)) == outcome
 
 
 def test_when_nothing_helps_nothing_is_offered(folder: Path) -> None:

@@ -74,6 +74,41 @@ def sample_outcome(trials: int = 50, *, helps: bool = True, **changes: Any) -> O
     return dataclasses.replace(outcome, **changes)
 
 
+def measured_outcome(speed: str = "runtime", time_kind: str = "real", **changes: Any) -> Outcome:
+    """An outcome of a program on a real kernel, judged by `speed` (see ObjectiveInfo); its accesses are not known."""
+    metric = "output, tps ([0-9.]+); higher is better" if speed in ("lower", "higher") else None
+    outcome = sample_outcome()
+    assert outcome.verification is not None
+    checked = outcome.verification
+    if metric is not None:
+        schemes = tuple(dataclasses.replace(s, metric=_around(1180.25, 3.5)) for s in checked.schemes)
+        checked = dataclasses.replace(checked, schemes=schemes, baseline_metric=_around(1234.5, 2.0))
+    failed = dataclasses.replace(
+        outcome.trials[-1],
+        state="failed",
+        score=None,
+        feasible=False,
+        runtime_overhead_percent=None,
+        rss_overhead_percent=None,
+        repeats=(),
+        error="bench did not end within its timeout",
+        error_kind="workload",
+    )
+    return dataclasses.replace(
+        outcome,
+        workload=WorkloadInfo("bench", "./bench --fast", "ab" * 32, 512 * MIB, 60.0, "command", metric),
+        objective=dataclasses.replace(outcome.objective, speed=speed),
+        backend="host",
+        machine="a host",
+        time_kind=time_kind,
+        verification=checked,
+        trials=(*outcome.trials[:-1], failed),
+        access=None,
+        start="best of simulated (zigzag on sim:zram, simulated time)",
+        **changes,
+    )
+
+
 def _parameters() -> tuple[ParameterInfo, ...]:
     def one(name: str, title: str, unit: str, low: str, high: str, default: str, where: str) -> ParameterInfo:
         return ParameterInfo(name, title, unit, "log", low, high, (), default, where, "5.16")

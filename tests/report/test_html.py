@@ -12,7 +12,7 @@ import pytest
 from damoos.report.html import render, write_report
 from damoos.tune.outcome import Outcome
 
-from .sample import sample_outcome
+from .sample import measured_outcome, sample_outcome
 
 SECTIONS = ("memory", "access", "trade-off", "convergence", "scheme", "verification", "made")
 VOID = {"meta", "br", "link", "img", "hr", "input"}
@@ -170,6 +170,40 @@ def test_a_study_without_feasible_trial_still_has_a_page() -> None:
     assert [name for name in SECTIONS if name not in page.ids] == []
     assert "Nothing to recommend" in page.text
     assert "failed trials 4" in page.text
+
+
+@pytest.mark.parametrize(("time_kind", "clock"), [("real", "the machine's clock"), ("virtual", "own clock")])
+def test_what_was_measured_is_labelled_and_nothing_is_called_simulated(time_kind: str, clock: str) -> None:
+    page = Page(render(measured_outcome(time_kind=time_kind)))
+    plain = page.text.replace("best of simulated (zigzag on sim:zram, simulated time)", "")
+    assert "simulat" not in plain and plain.count(time_kind) >= 4 and clock in plain
+    assert "phases" not in plain, "a program has none"
+    assert "begun with best of simulated" in page.text
+    assert "failed trials 1 (1 with a workload that failed)" in page.text
+
+
+def test_without_the_workloads_pattern_there_is_no_picture_of_it() -> None:
+    page = Page(render(measured_outcome()))
+    assert [name for name in SECTIONS if name not in page.ids] == ["access"]
+    for figure in charts(page).values():
+        go.Figure(figure)
+
+
+def test_a_metric_stands_where_the_runtime_would(page: Page) -> None:
+    judged = Page(render(measured_outcome("higher")))
+    for expected in ("1234", "1180", "metric change, %", "loss in the metric", "metric against no scheme"):
+        assert expected in judged.text, expected
+    assert "metric output, tps ([0-9.]+); higher is better" in judged.text
+    assert "by how much it got worse; higher is better" in judged.text
+    axis = charts(judged)["trade-off-chart-data"]["layout"]["xaxis"]["title"]
+    assert "loss in the metric, %" in str(axis) and "runtime" not in str(axis)
+    assert "metric" not in page.text
+
+
+def test_what_nothing_measures_is_not_shown_as_a_number() -> None:
+    page = Page(render(measured_outcome("none")))
+    assert page.text.count("runtime is not measured: --metric makes damoos watch speed") == 1
+    assert "Runtime is not measured" in page.text and "runtime against no scheme" not in page.text
 
 
 def test_a_report_replaces_an_older_one_and_leaves_nothing_else(tmp_path: Path) -> None:

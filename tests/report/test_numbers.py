@@ -46,3 +46,10 @@ def test_a_score_that_is_none_or_infinite_is_a_dash() -> None:
 @pytest.mark.parametrize(("value", "text"), [(9.996, "10.0 s"), (99.96, "100 s"), (0.5, "0.50 s")])
 def test_seconds_round_before_choosing_the_decimals(value: float, text: str) -> None:
     assert numbers.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1234.5, "1234"), (0.0512345, "0.05123"), (12_000_000, "1.2e+07"), (42.0, "42"), (-1.5, "-1.5")]
+)
+def test_a_metric_has_four_digits(value: float, text: str) -> None:
+    assert numbers.metric(value) == text
