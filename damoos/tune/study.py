@@ -20,7 +20,7 @@ from damoos.backend.registry import open_backend
 from damoos.damon.damo_format import from_damo, to_damo
 from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Kdamonds
-from damoos.errors import BackendError, ConfigError
+from damoos.errors import BackendError, ConfigError, SetUpError
 from damoos.workload.masim import MasimWorkload
 
 from .detail import Detail, heat_map
@@ -37,9 +37,6 @@ from .strategies import check_strategy, find_strategy
 from .trial import Bench, evaluate
 from .verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, nr_runs, verify
 from .warm import Start, read_start
-
-FATAL = ("refused", "setup", "backend")
-"""Kinds of failure of the default point that end a study: the others would fail as well."""
 
 
 @dataclass(frozen=True)
@@ -177,8 +174,10 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
         proposal = journal.propose(space, make_sampler, sampler_seed(request.seed, number), start)
         trial = evaluate(meter.run, space, setting.objective, number, proposal.values, baseline)
         failed = trial.state == "failed"
-        if number == 0 and trial.error_kind in FATAL:
-            raise BackendError(f"the env's default can't be run: {trial.error}")
+        # Where the default can't run nothing can; a workload that fails under it may do well under others.
+        if number == 0 and failed and trial.error_kind != "workload":
+            kind = SetUpError if trial.error_kind == "setup" else BackendError
+            raise kind(f"the env's default can't be run: {trial.error}")
         meter.check_set_up(trial)
         journal.add(proposal, trial, None if failed else setting.objective.excess_percent(trial.repeats))
         trials.append(trial)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from damoos.backend.base import Backend, Workload
@@ -55,8 +55,10 @@ class Bench:
         if min(self.workers, len(seeds)) <= 1:
             return tuple(run(seed) for seed in seeds)
         with ThreadPoolExecutor(min(self.workers, len(seeds))) as pool:
-            runs = [pool.submit(run, seed) for seed in seeds]
+            runs: list[Future[Result]] = []
+            # An interrupt may come as soon as the first has begun.
             try:
+                runs.extend(pool.submit(run, seed) for seed in seeds)
                 return tuple(one.result() for one in runs)
             except BaseException:
                 stop.set()

@@ -316,6 +316,16 @@ def test_failures_that_are_the_schemes_are_kept_by_kind_and_not_retried(
     assert Outcome.from_json(json.loads(json.dumps(outcome.to_json()))) == outcome
 
 
+@pytest.mark.parametrize("error", [KdamondsError("EINVAL"), SetUpError("no guest"), BackendError("odd")])
+def test_a_default_that_can_not_run_ends_the_study(
+    request_of: RequestOf, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(fake, "fault", Faults(error, concerns=with_scheme, for_ever=True))
+    with pytest.raises(BackendError, match=f"the env's default can't be run: {error}") as caught:
+        run_study(request_of(backend="fake:real"))
+    assert isinstance(caught.value, SetUpError) == isinstance(error, SetUpError)
+
+
 def test_a_default_under_which_the_workload_fails_is_a_failed_trial(
     request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
