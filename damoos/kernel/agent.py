@@ -51,6 +51,7 @@ sample [every_s] [pid] [memory]         "sample" now, and if every_s > 0 from no
                                         version 2 group
 ping                                    nothing: it was heard
 stop                                    ends the workload: "status" as in the event
+drop                                    forgets an ended workload, with its folder
 end                                     undoes everything, replies as `restore`, and exits
 
 Events: {"event": "ended", "status" (exit code, -signal), "runtime_s", "timed_out", "left" (descendants killed),
@@ -1190,7 +1191,10 @@ class Agent:
         if do in FILE_REQUESTS or do in ("restore", "go"):
             self.requests.put(request)
             return
-        served = {"hello": self._hello, "start": self._start, "output": self._output, "sample": self._sample}
+        served = {
+            "hello": self._hello, "start": self._start, "output": self._output, "sample": self._sample,
+            "drop": self._drop,
+        }  # fmt: skip
         try:
             if do == "stop":
                 self._stop(request)
@@ -1228,13 +1232,19 @@ class Agent:
                 raise Refused("a workload is running", value=self.workload.pid)
             while not self.workload.reap():
                 time.sleep(0.001)
+        self._drop(request)
+        self.workload = Workload(request, self.journal)
+        self.sampler.since = self.workload.started
+        return {"pid": self.workload.pid, "mark": self.workload.mark, "folder": self.workload.folder}
+
+    def _drop(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self.workload is not None and self.workload.ended is None:
+            raise Refused("a workload is running", value=self.workload.pid)
         if self.workload is not None:
             old, self.workload = self.workload, None
             old.close()
         self.at_end, self.last_sample = None, None
-        self.workload = Workload(request, self.journal)
-        self.sampler.since = self.workload.started
-        return {"pid": self.workload.pid, "mark": self.workload.mark, "folder": self.workload.folder}
+        return {}
 
     def _output(self, request: dict[str, Any]) -> dict[str, Any]:
         if self.workload is None:

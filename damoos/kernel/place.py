@@ -134,6 +134,12 @@ def connect_guest(name: str) -> Place:
         return _vm_place(stack, vm, f"guest {name}")
 
 
+def connect_booted(vm: VmHost) -> Place:
+    """A guest that is there already, and goes on afterwards. Raises as `connect_guest`."""
+    with ExitStack() as stack:
+        return _vm_place(stack, vm, "guest")
+
+
 def _vm_place(stack: ExitStack, vm: VmHost, words: str) -> Place:
     root = Path("/")
     vm.put(_GUEST_AGENT, AGENT.read_bytes())

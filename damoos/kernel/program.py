@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from damoos.backend.base import Workload
-from damoos.damon.kdamonds import Context, Kdamonds, Target
+from damoos.damon.kdamonds import AddressRange, Context, Kdamonds, Target
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.errors import InputError, SetUpError
 from damoos.workload import touch
@@ -21,6 +21,8 @@ from .link import AgentHost
 from .place import Place
 
 CGROUPS = "/sys/fs/cgroup"
+IOMEM = "/proc/iomem"
+PAGE = 4096
 WATCH = Scheme(action=Action.STAT, access_pattern=ANYTHING)
 """The scheme that every run gets as its last one: through it the kernel shows its regions. It does nothing else."""
 
@@ -28,12 +30,13 @@ WATCH = Scheme(action=Action.STAT, access_pattern=ANYTHING)
 @dataclass(frozen=True)
 class Program:
     """`start`: fields of the agent's request (None: nothing is started). `watch`: fields of its `sample`. `pids`: of
-    what runs already. `ops`: another operations set than asked for. `duration_s`: after which a run ends by itself."""
+    what runs already. `memory`: ranges of physical memory, if that is what is watched. `duration_s`: after which a run
+    ends by itself."""
 
     start: dict[str, Any] | None
     watch: dict[str, Any]
     pids: tuple[int, ...] = ()
-    ops: str | None = None
+    memory: tuple[AddressRange, ...] = ()
     duration_s: float | None = None
 
 
@@ -98,7 +101,7 @@ def _available_bytes(host: AgentHost) -> float:
 
 def _attached(workload: AttachedWorkload, host: AgentHost) -> Program:
     if workload.kind == "paddr":
-        return Program(None, {"memory": "system"}, ops="paddr", duration_s=workload.duration_s)
+        return Program(None, {"memory": "system"}, memory=_system_ram(host), duration_s=workload.duration_s)
     if workload.kind == "pid":
         pid = int(workload.place)
         if not host.exists(f"/proc/{pid}"):
@@ -111,6 +114,21 @@ def _attached(workload: AttachedWorkload, host: AgentHost) -> Program:
     return Program(None, {"cgroup": folder}, pids, duration_s=workload.duration_s)
 
 
+def _system_ram(host: AgentHost) -> tuple[AddressRange, ...]:
+    """The machine's memory, whole pages, which DAMON does not find by itself. Raises SetUpError if it can't be read."""
+    found = []
+    for line in host.read(IOMEM).splitlines():
+        place, _, name = line.partition(" : ")
+        if name.strip() == "System RAM" and not line.startswith(" "):
+            first, last = (int(part, 16) for part in place.split("-"))
+            start, end = -(-first // PAGE) * PAGE, (last + 1) // PAGE * PAGE
+            if start < end:
+                found.append(AddressRange(start, end))
+    if not found:
+        raise SetUpError(f"{IOMEM} shows no System RAM (only root sees where it is)")
+    return tuple(found)
+
+
 def staged(asked: Kdamonds, program: Program) -> Kdamonds:
     """What goes to the kernel for what was asked: `WATCH` besides, a target a process, the operations set.
 
@@ -118,8 +136,10 @@ def staged(asked: Kdamonds, program: Program) -> Kdamonds:
     """
     context = asked.context
     target = context.targets[0] if context.targets else Target()
-    if program.ops == "paddr":
-        context = replace(context, ops="paddr", targets=(replace(target, pid=None),))
+    if program.memory:
+        unit = context.addr_unit
+        regions = tuple(AddressRange(-(-area.start // unit), area.end // unit) for area in program.memory)
+        context = replace(context, ops="paddr", targets=(replace(target, pid=None, regions=target.regions or regions),))
     elif len(program.pids) > 1:
         context = replace(context, targets=tuple(replace(target, pid=pid) for pid in program.pids))
     return asked.with_context(replace(context, schemes=(*context.schemes, WATCH)))

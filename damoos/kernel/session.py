@@ -25,7 +25,7 @@ from .control import why_not_on
 from .guards import refuse_if_used
 from .place import Place
 from .program import Program, program_of, shown, staged
-from .readings import parse_stats, read_snapshot, read_stats
+from .readings import parse_stats, read_snapshot, read_stats, read_tuned_intervals
 from .sampling import Recorder, mean_over_time
 
 STEP_S = 30.0
@@ -105,6 +105,8 @@ class KernelSession:
             raise BackendError("this run was started without DAMON: it has no regions")
         self._must_be_open()
         with self._talking():
+            if self._applied.context.intervals.intervals_goal.aggrs and not self.done:
+                read_tuned_intervals(self._place.control)
             return read_snapshot(self._place.control, self._t_s, scheme=len(self._applied.context.schemes))
 
     def stats(self) -> tuple[SchemeStats, ...]:
@@ -133,6 +135,7 @@ class KernelSession:
         try:
             with self._place.awake():
                 self._place.link.request_raw("stop", patience_s=self._place.patience_s(10.0))
+                self._place.link.request_raw("drop")
                 self._place.link.request_raw("sample")  # no more of them
                 report = self._place.link.request_raw("restore", patience_s=self._place.patience_s(10.0))
                 self._place.link.events()
@@ -162,7 +165,7 @@ class KernelSession:
         refuse_if_used(place.host)
         place.link.events()
         self._program = program_of(setting.workload, place, setting.pace, setting.seed)
-        self._pids: tuple[int, ...] = self._program.pids if self._program.ops is None else ()
+        self._pids: tuple[int, ...] = self._program.pids
         if self._program.start is not None:
             self._pids = (self._start(self._program),)
         ops: list[dict[str, Any]] = []
