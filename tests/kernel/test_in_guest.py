@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,8 +18,9 @@ from damoos.kernel.hosts.image import GUEST_PYTHON, image_for
 from damoos.kernel.hosts.vm import VmHost
 from damoos.kernel.journal import agent_journal_path
 from damoos.kernel.link import AGENT, AgentHost, AgentLink, agent_argv
+from damoos.kernel.patience import Patience
 from damoos.ops.doctor import examine
-from damoos.ops.sites import VmSite
+from damoos.ops.sites import VmSite, open_site
 from damoos.ops.undo import undo
 
 from .conftest import SERIES, kernel
@@ -33,6 +36,27 @@ THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 # What DAMON_STAT measures while it runs.
 MEASURED = ("estimated_memory_bandwidth", "memory_idle_ms_percentiles", "aggr_interval_us")
 CONTEXT = f"{abi.KDAMONDS}/0/contexts/0"
+
+
+# ssh as far as damoos needs it: the command that it was given runs in the guest, its input and output are ssh's.
+# Without the limit on silence: on an idle CPU virtual time leaps over it.
+SSH = """#!{python}
+import base64, os, subprocess, sys
+with subprocess.Popen({bridge!r}, stdin=subprocess.PIPE) as bridge:
+    data = base64.b64encode(sys.argv[-1].replace("--silence 60.0", "").encode()) + b"\\n"
+    while data:
+        bridge.stdin.write(data)
+        bridge.stdin.flush()
+        data = os.read(0, 65536)
+    bridge.stdin.close()
+"""
+SSHD = """
+import base64, os
+command = b""
+while not command.endswith(b"\\n"):
+    command += os.read(0, 1)
+os.execvp("sh", ["sh", "-c", base64.b64decode(command).decode()])
+"""
 
 
 @pytest.fixture(scope="module", params=SERIES)
@@ -190,3 +214,34 @@ def test_what_a_killed_agent_left_is_undone(free: VmHost, where: str) -> None:
         assert undone.agent is not None and undone.complete
     assert everything(free) == before
     assert "sleep 100000" not in free.run(["ps"]).out.decode() and site.left_over() == ()
+
+
+def test_by_ssh(free: VmHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    @contextmanager
+    def sshd() -> Iterator[None]:
+        with free.stream(["python3", "-I", "-S", "-c", SSHD]) as stream:
+            (tmp_path / "ssh").write_text(SSH.format(python=sys.executable, bridge=list(stream.argv)))
+            (tmp_path / "ssh").chmod(0o755)
+            yield
+
+    before = everything(free)
+    with sshd(), open_site("ssh:me@there") as site:
+        assert site.left_over() == () and site.holder() is None
+    with sshd(), site.journaled(Patience()) as host:
+        assert VmSite(free, free.name).holder() is not None
+        host.write(THP, "never")
+    assert everything(free) == before
+    with working_agent(free) as link:
+        free.run(["kill", "-9", str(link.hello["pid"])])
+    with sshd(), open_site("ssh:me@there") as site:
+        diagnosis = examine(site)
+        assert (diagnosis.host, diagnosis.kernel) == ("ssh:me@there", free.release)
+        (finding,) = [f for f in diagnosis.findings if f.name == "left over"]
+        assert finding.fix == "damoos doctor ssh:me@there --restore"
+        assert everything(free)[THP] != before[THP]
+    with sshd():
+        recovered = site.recover()
+    assert recovered.failed == () and THP in recovered.restored
+    assert everything(free) == before
