@@ -96,28 +96,27 @@ def connect_ssh(target: str) -> Place:
 
 def ssh_link(target: str, *, read_only: bool = False) -> AgentLink:
     """A link to an agent on another machine; `read_only` without lock and journal. Raises InputError, BackendError."""
-    if not target or target.startswith("-") or any(c.isspace() for c in target):
-        raise InputError(
-            "not a machine", field="ssh", value=target, allowed="USER@HOST, or a name from ssh's own config"
-        )
-    source = AGENT.read_bytes()
-    root = Path("/")
-    words = (
-        agent_argv("/", None)
-        if read_only
-        else agent_argv("/", str(agent_journal_path(root)), lock=str(lock_path(root)))
-    )
-    options = words[words.index("--root") :]
-    program = shlex.join(
-        ["python3", "-I", "-S", "-c", BOOTSTRAP, str(len(source)), *options, "--silence", str(SILENCE_S)]
-    )
-    command = f'if [ "$(id -u)" = 0 ]; then exec {program}; else exec sudo -n {program}; fi'
+    argv, source = ssh_command(target, read_only=read_only)
     try:
-        return AgentLink([SSH, *_SSH_OPTIONS, target, command], preamble=source, keep_alive_s=KEEP_ALIVE_S)
+        return AgentLink(argv, preamble=source, keep_alive_s=KEEP_ALIVE_S)
     except BackendError as error:
-        raise type(error)(
-            f"ssh:{target}: {error} (try `ssh {target} sudo -n python3 --version`: it must not ask for anything)"
-        ) from error
+        hint = f"try `ssh {target} sudo -n python3 --version`: it must not ask for anything"
+        raise type(error)(f"ssh:{target}: {error}; {hint}") from error
+
+
+def ssh_command(target: str, *, read_only: bool = False) -> tuple[list[str], bytes]:
+    """The command line that starts an agent on another machine, and what it reads first. Raises InputError."""
+    if not target or target.startswith("-") or any(c.isspace() for c in target):
+        raise InputError("not a machine", field="ssh", value=target, allowed="USER@HOST, or a name that ssh knows")
+    source, root = AGENT.read_bytes(), Path("/")
+    if read_only:
+        words = agent_argv("/", None)
+    else:
+        words = agent_argv("/", str(agent_journal_path(root)), lock=str(lock_path(root)))
+    options = [*words[words.index("--root") :], "--silence", f"{SILENCE_S:g}"]
+    program = shlex.join(["python3", "-I", "-S", "-c", BOOTSTRAP, str(len(source)), *options])
+    command = f'if [ "$(id -u)" = 0 ]; then exec {program}; else exec sudo -n {program}; fi'
+    return [SSH, *_SSH_OPTIONS, target, command], source
 
 
 def connect_vm(kernel: kernels.Kernel, machine: qemu.Machine) -> Place:
