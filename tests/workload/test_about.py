@@ -16,8 +16,8 @@ from damoos.workload.table import README, renewed
 def test_catalogue_is_described_and_of_a_bearable_size(name: str) -> None:
     workload = load(find("workloads", name))
     assert about(find("workloads", name), workload) is not None
-    assert 128 * 2**20 <= workload.footprint_bytes <= 2**31
-    assert 60_000 <= workload.duration_ms <= 240_000
+    assert 64 * 2**20 <= workload.footprint_bytes <= 2**31
+    assert 15_000 <= workload.duration_ms <= 240_000
 
 
 def test_readme_is_up_to_date() -> None:
