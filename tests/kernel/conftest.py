@@ -16,17 +16,6 @@ from damoos.kernel.hosts.vm import VmHost
 SERIES = ("6.12", "7.3")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `pytest -n 2 --dist loadgroup`: a kernel's tests stay together, so that its guest is booted once."""
-    for item in items:
-        if item.get_closest_marker("kernel") and not item.get_closest_marker("xdist_group"):
-            call = getattr(item, "callspec", None)
-            parameters = [] if call is None else list(call.params.values())
-            series = next((each for each in SERIES if each in parameters), SERIES[-1])
-            item.add_marker(pytest.mark.xdist_group(series))
-
-
 def missing(reason: str) -> NoReturn:
     """Skips, or fails where kernel tests are asked for."""
     if os.environ.get("DAMOOS_KERNEL_TESTS") == "1":

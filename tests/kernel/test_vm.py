@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -267,13 +268,20 @@ def controller(kernel: kernels.Kernel, runtime: Path) -> subprocess.Popen[bytes]
     return subprocess.Popen([sys.executable, "-c", CONTROLLER, kernel.series], env=environment, stdout=subprocess.PIPE)
 
 
+@pytest.fixture
+def runtime() -> Iterator[Path]:
+    """A folder for XDG_RUNTIME_DIR; one of pytest's may be too long for the path of a socket."""
+    with tempfile.TemporaryDirectory(prefix="damoos-") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.parametrize("victim", ["controller", "supervisor"])
-def test_no_qemu_outlives_a_killed_controller(new_vm_kernel: kernels.Kernel, tmp_path: Path, victim: str) -> None:
-    process = controller(new_vm_kernel, tmp_path)
+def test_no_qemu_outlives_a_killed_controller(new_vm_kernel: kernels.Kernel, runtime: Path, victim: str) -> None:
+    process = controller(new_vm_kernel, runtime)
     assert process.stdout is not None
     try:
         assert process.stdout.readline() == b"booted\n"
-        place = str(tmp_path / "damoos-vm")
+        place = str(runtime / "damoos-vm")
         assert len(processes(place)) == 2  # QEMU and the one that keeps it
         if victim == "supervisor":
             (supervisor,) = processes("supervise.py\0tied\0" + place)
@@ -283,7 +291,7 @@ def test_no_qemu_outlives_a_killed_controller(new_vm_kernel: kernels.Kernel, tmp
         else:
             process.kill()
             assert gone(place, 5)
-            assert list((tmp_path / "damoos-vm").iterdir()) == []
+            assert list((runtime / "damoos-vm").iterdir()) == []
     finally:
         process.kill()
         process.communicate()
