@@ -372,3 +372,18 @@ def test_command_line_runs_in_it(left: Path) -> None:
     listed = json.loads(damoos("list", "--json").stdout)
     assert [guest["name"] for guest in listed["running"]] == ["here"]
     assert b"here" in damoos("list").stdout
+
+
+def test_the_doctor_looks_at_it(left: Path) -> None:
+    with machines.attach("here") as host:
+        before = host.read_tree(KDAMONDS)
+    done = subprocess.run(
+        [sys.executable, "-m", "damoos.cli.main", "doctor", "vm:here", "--try"],
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+        timeout=120,
+    )
+    assert (done.returncode, done.stderr) == (0, b""), done
+    assert b"ok   features   each was tried\n" in done.stdout and done.stdout.endswith(b"damoos can tune on vm:7.3.\n")
+    with machines.attach("here") as host:
+        assert host.read_tree(KDAMONDS) == before
