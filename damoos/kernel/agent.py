@@ -65,20 +65,28 @@ ended. A sample: "t_s" since the workload's start (or the request), "processes",
 from __future__ import annotations
 
 import binascii
-import collections
 import errno
 import fcntl
-import json
 import os
 import pwd
-import queue
 import select
-import signal
 import stat
 import sys
-import threading
 import time
-from typing import Any, Iterator  # noqa: UP035 - Python 3.8
+from _thread import allocate_lock, start_new_thread
+
+# The compiled halves of collections, queue, signal and threading, since the others come with enum, re and more: 2 MiB.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal
+    from collections import deque
+    from collections.abc import Iterator
+    from queue import SimpleQueue
+    from typing import Any
+else:
+    import _signal as signal
+    from _collections import deque
+    from _queue import SimpleQueue
 
 VERSION = 2
 DEFAULT_EVERY_S = 0.5
@@ -93,6 +101,48 @@ PIPE_BUF = 4096
 MARK = "DAMOOS_RUN"
 DONE = b'{"event": "done"'
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
+# Under another name than __main__, whose warning of fork beside a thread would be shown: the child only prepares exec.
+LOADER = """import marshal, os, sys
+exec(marshal.loads(os.read(int(sys.argv.pop(1)), 1 << 24)), {"__name__": "agent", "SLIM": True})"""
+
+
+def codec() -> tuple[Any, Any]:
+    """json's dumps and loads, from its compiled half where that works: the other half brings re and enum, 1.3 MiB."""
+    try:
+        compiled: Any = __import__("_json")
+
+        class Context:
+            strict, object_hook, object_pairs_hook = True, None, None
+            parse_float, parse_int, parse_constant = float, int, float
+
+        scan = compiled.make_scanner(Context)
+        quote = compiled.encode_basestring_ascii
+        encode = compiled.make_encoder(None, None, quote, None, ":", ",", False, False, True)
+
+        def dumps(value: Any) -> str:
+            return "".join(encode(value, 0))
+
+        def loads(text: str) -> Any:
+            text = text.strip()
+            try:
+                value, end = scan(text, 0)
+            except StopIteration:
+                raise ValueError("no value") from None
+            if end != len(text):
+                raise ValueError("more than one value")
+            return value
+
+        sample = {"a": [1, -2.5, None, True, '\u00e9\n"'], "b": {}}
+        if loads(dumps(sample)) == sample:
+            return dumps, loads
+    except Exception:
+        pass  # another Python than those that this was tried with
+    import json
+
+    return json.dumps, json.loads
+
+
+dumps, loads = codec()
 
 
 class Refused(Exception):
@@ -232,7 +282,7 @@ class Tree:
         the files. Raises Refused where the folder can't be listed.
         """
         found: dict[str, str | None] = {}
-        folders = collections.deque([("", self.open(path, os.O_RDONLY | os.O_DIRECTORY))])
+        folders = deque([("", self.open(path, os.O_RDONLY | os.O_DIRECTORY))])
         try:
             while folders:
                 place, here = folders.popleft()
@@ -348,7 +398,7 @@ class Journal:
         with open(self.fd, "rb", closefd=False) as file:
             lines = file.read().split(b"\n")
         for line in lines[:-1]:  # what follows the last newline was never finished, so its write never happened
-            entry = json.loads(line)
+            entry = loads(line.decode("utf-8"))
             if "root" in entry:
                 if entry["boot"] != boot_id():
                     break  # the kernel of which this tells is gone, with all that was set in it
@@ -377,7 +427,7 @@ class Journal:
 
     def _append(self, entry: dict[str, Any]) -> None:
         if self.fd >= 0:
-            os.write(self.fd, json.dumps(entry).encode("ascii") + b"\n")
+            os.write(self.fd, dumps(entry).encode("ascii") + b"\n")
 
     def begin(self, mark: str, folder: str) -> None:
         """Notes a run before anything of it is there."""
@@ -679,7 +729,7 @@ class Workload:
                 os.execvpe(argv[0], argv, env)
             except BaseException as error:
                 code = error.errno if isinstance(error, OSError) else None
-                os.write(report, json.dumps([step, code, str(error)]).encode("ascii"))
+                os.write(report, dumps([step, code, str(error)]).encode("ascii"))
             finally:
                 os._exit(127)
         for fd in (report, gate[0], lines[1]):
@@ -704,7 +754,7 @@ class Workload:
             if not self.may_go or self.hold is None:  # else it is the main thread's to reap
                 os.waitpid(self.pid, 0)
             self.failed = True
-            step, code, problem = json.loads(text.decode("ascii"))
+            step, code, problem = loads(text.decode("ascii"))
             value = {"argv": self.argv[0], "cwd": self.cwd}.get(step)
             if code is not None:
                 raise Refused.of(OSError(code, os.strerror(code)), field=step, value=value)
@@ -1041,9 +1091,9 @@ class Agent:
         self.waiting: list[dict[str, Any]] = []  # requests `until`
         self.at_end: tuple[float, list[dict[str, Any]] | None] | None = None  # deadline, replies
         self.hold_until = 0.0
-        self.requests: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self.replies: collections.deque[dict[str, Any]] = collections.deque()
-        self.files_lock = threading.Lock()
+        self.requests: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        self.replies: deque[dict[str, Any]] = deque()
+        self.files_lock = allocate_lock()
         self.closing = False
         self.last_sample: dict[str, Any] | None = None
         self.wake_in, self.wake_out = os.pipe()
@@ -1056,8 +1106,9 @@ class Agent:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
-        prctl(PR_SET_CHILD_SUBREAPER, 1)
-        threading.Thread(target=self._serve_files, daemon=True).start()
+        if not SLIM:
+            prctl(PR_SET_CHILD_SUBREAPER, 1)
+        start_new_thread(self._serve_files, ())
         end: dict[str, Any] | None = None
         try:
             end = self._loop()
@@ -1177,7 +1228,7 @@ class Agent:
 
     def _parse(self, line: bytes) -> dict[str, Any] | None:
         try:
-            request = json.loads(line.decode("utf-8"))
+            request = loads(line.decode("utf-8"))
             if isinstance(request, dict):
                 return request
             problem = "not an object"
@@ -1265,7 +1316,7 @@ class Agent:
 
     def _send(self, message: dict[str, Any]) -> None:
         # In pieces that a pipe takes whole once poll says so: this must stay able to notice that it has to go.
-        data = json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+        data = dumps(message).encode("ascii") + b"\n"
         poll = select.poll()
         poll.register(1, select.POLLOUT)
         while data:
@@ -1427,10 +1478,6 @@ def options(arguments: list[str]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> int:
-    if sys.version_info >= (3, 12):
-        import warnings  # of fork beside a thread: the child only prepares exec
-
-        warnings.simplefilter("ignore", DeprecationWarning)
     try:
         chosen = options(arguments)
         tree = Tree(chosen["--root"])
@@ -1438,7 +1485,7 @@ def main(arguments: list[str]) -> int:
             hold_lock(chosen["--lock"])
         journal = Journal(tree, chosen["--journal"])
     except Refused as refused:
-        print(json.dumps({"event": "refused", **refusal(refused)}), flush=True)
+        print(dumps({"event": "refused", **refusal(refused)}), flush=True)
         return 2
     marks = list(journal.runs)
     recovered: dict[str, Any] = {"killed": kill_marked(marks), "restored": [], "gone": [], "failed": []}
@@ -1448,10 +1495,29 @@ def main(arguments: list[str]) -> int:
         recovered.update(journal.restore())
     if chosen["--recover"] or recovered["failed"]:
         journal.close()
-        print(json.dumps({"event": "recovered", **recovered}), flush=True)
+        print(dumps({"event": "recovered", **recovered}), flush=True)
         return 1 if recovered["failed"] else 0
     return Agent(tree, journal, recovered, chosen["--silence"] and float(chosen["--silence"])).serve()
 
 
+def slim(source: bytes) -> None:
+    """Becomes the same program in a process that has not compiled it nor called prctl: 4 MiB less."""
+    import marshal
+
+    prctl(PR_SET_CHILD_SUBREAPER, 1)  # outlives exec
+    fd = os.memfd_create("damoos-agent", 0)
+    os.write(fd, marshal.dumps(compile(source, "agent.py", "exec")))
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", LOADER, str(fd), *sys.argv[1:]])
+
+
+SLIM = "SLIM" in globals()
+
 if __name__ == "__main__":
+    if "--recover" not in sys.argv and hasattr(os, "memfd_create"):
+        if "source" in globals():  # of the one who read it from a pipe
+            slim(globals()["source"])
+        with open(__file__, "rb") as file:
+            slim(file.read())
+if __name__ == "__main__" or SLIM:
     sys.exit(main(sys.argv[1:]))

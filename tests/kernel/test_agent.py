@@ -466,6 +466,7 @@ def test_samples_follow_memory_of_children_too(link: AgentLink) -> None:
     link.request("start", argv=[sys.executable, "-c", code], user=ME)
     link.request("sample", every_s=0.05)
     until(lambda: any(e["rss_bytes"] > 64 << 20 and e["processes"] == 2 for e in link.events()))
+    until(lambda: link.request("sample", memory="rollup")["sample"]["pss_bytes"] > 64 << 20)
     sample = link.request("sample", memory="rollup", kdamonds=[os.getpid()])["sample"]
     assert sample["rss_bytes"] > 64 << 20 and 64 << 20 < sample["pss_bytes"] <= sample["rss_bytes"]
     assert sample["kdamonds"][str(os.getpid())] > 0
@@ -553,7 +554,8 @@ def test_is_small(root: Path) -> None:
         link.request("sample", every_s=0.02)
         time.sleep(1.0)
         status = Path(f"/proc/{link.hello['pid']}/status").read_text()
-        assert int(status.split("VmRSS:")[1].split()[0]) - alone_kb < 10 * 1024
+        # In all below 10 MiB where a bare interpreter takes 8: Python 3.8 to 3.11 and 3.13.
+        assert int(status.split("VmRSS:")[1].split()[0]) - alone_kb < 2 * 1024
         first, last = (link.request("sample", every_s=0.02)["sample"] for _ in range(2) if not time.sleep(1.0))
         # fifty samples a second here; the default is two: at most 0.5 % of a CPU then is 12.5 % here
         assert last["agent_cpu_s"] - first["agent_cpu_s"] < 0.125 * (last["t_s"] - first["t_s"])

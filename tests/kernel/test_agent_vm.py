@@ -109,9 +109,8 @@ def test_samples_damon_and_costs_little(guest: VmHost) -> None:
         assert last["kdamonds"][str(kdamond)] > first["kdamonds"][str(kdamond)]
         assert last["agent_cpu_s"] - first["agent_cpu_s"] < 0.005 * (last["t_s"] - first["t_s"])
         status = host.read(f"/proc/{link.hello['pid']}/status")
-        bare = guest.run([PYTHON, "-I", "-S", "-c", "print(open('/proc/self/statm').read().split()[1])"])
-        own_kb = int(status.split("VmRSS:")[1].split()[0]) - int(bare.out) * 4
-        assert own_kb < 10 * 1024
+
+        assert int(status.split("VmRSS:")[1].split()[0]) < 10 * 1024
         assert link.close()["failed"] == []
     assert state(guest) == before
     assert workloads(guest) == []
