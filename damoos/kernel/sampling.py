@@ -26,9 +26,9 @@ class Recorder:
         self._rows.append(self._row({**zero, "t_s": 0.0}, 0))
 
     def add(self, sample: dict[str, Any], nr_regions: float) -> None:
-        """One more, unless it is not later than the last."""
+        """One more, unless it is not later than the last, or there is no process any more."""
         row = self._row(sample, nr_regions)
-        if row[0] > self._rows[-1][0]:
+        if row[0] > self._rows[-1][0] and (sample.get("processes") != 0 or "cgroup" in sample):
             self._rows.append(row)
 
     @property

@@ -181,7 +181,7 @@ class KernelSession:
                 {"do": "tree", "path": _SCHEMES, "flat": "tried_regions"},
                 _write(state, "off"),
             ]
-        watch = {"every_s": setting.sample_every_s, **self._program.watch}
+        watch = self._program.watch
         zero = place.link.request("sample", **watch)["sample"]
         self._recorder = Recorder(zero, place.link.hello["page_size"])
         try:
@@ -190,8 +190,9 @@ class KernelSession:
             raise why_not_on(error) from error
         except BackendError as error:
             raise WorkloadError(f"{setting.workload.name}: {error}") from error
-        if ops:
-            place.link.request("sample", kdamonds=[int(replies[1]["value"])], **watch)
+        # Not before: samples from then would have another clock.
+        kdamonds = [int(replies[1]["value"])] if ops else []
+        place.link.request("sample", every_s=setting.sample_every_s, kdamonds=kdamonds, **watch)
 
     def _start(self, program: Program) -> int:
         place, name = self._place, self._setting.workload.name

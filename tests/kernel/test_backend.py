@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,8 +19,11 @@ from damoos.damon.quotas import QuotaGoal, Quotas, Watermarks
 from damoos.errors import DamonInUseError, KdamondsError, SetUpError, WorkloadError
 from damoos.kernel import abi
 from damoos.kernel.backend import KernelBackend, Pool
+from damoos.kernel.hosts import machines, qemu
+from damoos.kernel.hosts.kernels import Kernel
 from damoos.kernel.hosts.vm import VmHost
-from damoos.kernel.place import connect_booted
+from damoos.kernel.place import connect_booted, connect_guest
+from damoos.workload import masim
 from damoos.workload.attached import attach
 from damoos.workload.command import command, metric
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
@@ -255,3 +262,44 @@ def test_outputs_are_named_after_what_ran(backend: KernelBackend) -> None:
     with backend.start(command(["echo", "plain"]), None, 42) as session:
         session.finish()
     assert (backend.outputs / "none-seed42.txt").read_text() == "plain\n"
+
+
+CONTROLLER = """
+import sys
+from damoos.backend.registry import open_backend
+from damoos.backend.testing import RECLAIM, kdamonds_of
+from damoos.workload.masim import parse
+program = parse(sys.argv[2], "busy")
+backend = open_backend("vm:" + sys.argv[1], timing="time")
+print("here", flush=True)
+while True:
+    with backend.start(program, kdamonds_of(RECLAIM), 1) as session:
+        session.finish()
+"""
+
+
+def test_kill_9_of_the_controller_at_any_moment(new_vm_kernel: Kernel) -> None:
+    name = f"killed-{os.getpid()}"
+    machines.start(new_vm_kernel, qemu.Machine(memory_mib=512, zram_mib=256), name)
+    try:
+        with machines.attach(name) as vm:
+            before = state_of(vm)
+        rng = random.Random(7)
+        left = 0
+        for _ in range(10):
+            argv = [sys.executable, "-c", CONTROLLER, name, masim.dumps(IDLE_THEN_BACK)]
+            with subprocess.Popen(argv, stdout=subprocess.PIPE) as controller:
+                assert controller.stdout is not None and controller.stdout.readline() == b"here\n"
+                time.sleep(rng.uniform(0.0, 6.0))
+                controller.kill()
+            # Its guest stands still from then on; the next one finds what it left and undoes it.
+            with machines.attach(name) as vm:
+                left += state_of(vm) != before
+            connect_guest(name).close()
+            with machines.attach(name) as vm:
+                assert state_of(vm) == before
+                assert not vm.exists("/run/damoos/agent.journal")
+                assert "touch_run" not in vm.run(["busybox", "ps"]).out.decode()
+        assert left >= 2
+    finally:
+        machines.stop(name)

@@ -223,7 +223,7 @@ def _why(folder: Path) -> str:
 def _lock(folder: Path, name: str) -> int:
     fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     # The supervisor of an idle guest takes this lock for a moment, to stop the guest's time.
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 5
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

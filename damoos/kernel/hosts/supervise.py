@@ -19,6 +19,7 @@ import subprocess
 import sys
 
 LOOK_S = 1.0
+STOP_S = 30.0  # QEMU may be busy; a stop that comes after the lock is given back would stop the next one's guest
 PR_SET_PDEATHSIG = 1
 
 
@@ -47,7 +48,7 @@ def stop_time(folder: str) -> None:
         return
     try:
         with socket.socket(socket.AF_UNIX) as monitor:
-            monitor.settimeout(LOOK_S)
+            monitor.settimeout(STOP_S)
             monitor.connect(folder + "/leash.sock")
             monitor.sendall(b'{"execute": "qmp_capabilities"}\n{"execute": "stop"}\n')
             answers = b""
