@@ -142,13 +142,17 @@ def open_vm(
     """Guests that are booted for it, one a CPU, of the kernel `detail` (a version such as 7.3; default the newest that
     was fetched), or the guest of that name that `damoos vm start` left.
 
-    `trace` is not to be had: results are without. Raises InputError, BackendError if the kernel was not fetched.
+    `trace` is not to be had: results are without. Raises InputError for a guest that is not there, BackendError if the
+    kernel was not fetched.
     """
     if detail and not detail[0].isdigit():
         kinds = {guest.name: guest.machine.time_kind for guest in machines.running()}
+        if detail not in kinds:
+            known = ", ".join(f"vm:{name}" for name in kinds) or "none is; `damoos vm start` starts one"
+            raise InputError("no such VM is running", field="backend", value=f"vm:{detail}", allowed=known)
         return KernelBackend(
             name=f"vm:{detail}",
-            time_kind=kinds.get(detail, "virtual"),
+            time_kind=kinds[detail],
             kernel="",
             pace=pace_of(timing, pace),
             sample_every_s=sample_every_s,

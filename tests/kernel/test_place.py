@@ -34,6 +34,7 @@ def test_this_machine_is_left_alone_when_switched_off() -> None:
     [
         ("host:x", "has no detail"),
         ("ssh", "says no machine"),
+        ("vm:nobody", "no such VM is running"),
     ],
 )
 def test_bad_names_are_refused(spec: str, said: str) -> None:
