@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "envs": ("damoos.cli.envs", "List and show the tuning environments (what may be changed, and the goal)."),
     "doctor": ("damoos.cli.doctor", "Show what this machine's kernel can do, and how to get what is missing."),
     "touch": ("damoos.cli.touch", "Run a workload's accesses on real memory of this machine."),
+    "calibrate": ("damoos.cli.calibrate", "Measure a machine, and write the simulator's model of it."),
     "vm": ("damoos.cli.vm", "Virtual machines with real kernels."),
 }
 
