@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -155,11 +156,14 @@ def test_python_runs_there_with_all_its_modules(vm: VmHost) -> None:
 
 
 def test_time_stands_still_while_nobody_waits(vm: VmHost) -> None:
-    before_s = uptime_s(vm)
-    for _ in range(10):
+    steps = []
+    for _ in range(11):
+        before_s = uptime_s(vm)
         time.sleep(0.05)
         vm.run(["true"])
-    assert uptime_s(vm) - before_s < 0.5  # 0.05 on an idle host; seconds if an idle guest is left to run
+        steps.append(uptime_s(vm) - before_s)
+    # Most of them, since a busy machine may take too long to stop the guest; one that is left to run is late each time.
+    assert statistics.median(steps) < 0.05, steps
 
 
 def test_time_can_stand_still_beside_a_busy_stream(vm: VmHost) -> None:
@@ -210,7 +214,8 @@ def test_agent_works_behind_a_stream(vm: VmHost) -> None:
             deadline = time.monotonic() + 60
             while vm.read(KDAMONDS + "nr_kdamonds") != "0":
                 assert time.monotonic() < deadline
-    assert shell(vm, "ps | grep -c agent.p[y] || true") == "0"
+            while "agent.py" in vm.run(["ps"]).out.decode():
+                assert time.monotonic() < deadline
 
 
 def test_stream_ends_when_the_program_does(vm: VmHost) -> None:
