@@ -94,6 +94,9 @@ DEFAULT_GRACE_S = 3.0
 BUSY_S = 5.0  # how long undoing a write is tried again where the kernel says EBUSY
 AT_END_S = 20.0  # how long an ended workload's process is kept for `at_end`
 HOLD_S = 1.0
+# Kernel: up to 6.14 (seen on 6.12) a command to `state`, of whoever, looks every 100 ms whether it is done or its
+# kdamond gone. If DAMON's folders are removed before that, both hang for ever.
+COMMAND_LOOKS_S = 0.3
 FETCH_S = 5.0
 LINE_MAX = 1 << 20
 FILE_MAX = 1 << 20
@@ -513,7 +516,10 @@ class Journal:
             return None if refused.more.get("errno") in ("ENOENT", "ENOTDIR") else True
         mode = os.fstat(fd).st_mode
         os.close(fd)
-        return bool(mode & 0o222) and self.tree.read(path) != old
+        try:
+            return bool(mode & 0o222) and self.tree.read(path) != old
+        except Refused:
+            return True
 
     def _foreign(self) -> dict[str, str]:
         # Folders of kdamonds where one runs that was not started here -> which: nothing there is ours to change.
@@ -553,6 +559,8 @@ class Journal:
             try:
                 if self.tree.read(path) == old:
                     return ""
+                if self.started and path.endswith("/nr_kdamonds") and is_old_kernel():
+                    time.sleep(COMMAND_LOOKS_S)
                 self.tree.write(path, chosen(old))
                 return None
             except Refused as refused:
@@ -569,6 +577,12 @@ class Journal:
                 os.unlink(self.path)
             os.close(self.fd)
             self.fd = -1
+
+
+def is_old_kernel() -> bool:
+    """Whether the kernel is older than 6.15."""
+    words = os.uname().release.split(".")
+    return tuple(int(word) for word in words[:2] if word.isdigit()) < (6, 15)
 
 
 def marked(marks: list[str]) -> list[int]:
@@ -1139,6 +1153,8 @@ class Agent:
             ready = dict(poll.poll(self._patience_ms()))
             if printed >= 0:
                 poll.unregister(printed)
+            if 0 in ready:
+                self.heard = time.monotonic()
             self._check()
             if self.wake_in in ready:
                 os.read(self.wake_in, 4096)
@@ -1150,7 +1166,6 @@ class Agent:
             self._tend()
             if 0 in ready:
                 self.hold_until = 0.0
-                self.heard = time.monotonic()
                 data = os.read(0, 65536)
                 if not data:
                     raise Lost("standard input ended")

@@ -114,7 +114,12 @@ class KernelSession:
         self._must_be_open()
         if self._applied is not None and not self.done:
             with self._talking():
-                self._take_stats(read_stats(self._place.control))
+                try:
+                    self._take_stats(read_stats(self._place.control))
+                except BackendError:
+                    self._wait(self._t_s + 1.0)  # it may just have ended, and its last ones are there
+                    if not self.done:
+                        raise
         return self._stats[:-1]
 
     def finish(self) -> Result:

@@ -164,7 +164,10 @@ def _libraries(binaries: list[str]) -> list[str]:
             "the VM's Python needs ldd, to know its libraries; on Debian and Ubuntu: apt install libc-bin"
         )
     text = subprocess.run(["ldd", *binaries], capture_output=True, text=True, check=False).stdout
-    return sorted(set(re.findall(r"(?:=>\s+|^\s+)(/\S+) \(0x", text, re.MULTILINE)))
+    found = set(re.findall(r"(?:=>\s+|^\s+)(/\S+) \(0x", text, re.MULTILINE))
+    # Loaded by name when a thread ends; without it the process aborts then.
+    beside = {Path(library).with_name("libgcc_s.so.1") for library in found}
+    return sorted(found | {str(library) for library in beside if library.exists()})
 
 
 def _modules(kernel: Kernel) -> list[Entry]:
