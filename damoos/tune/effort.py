@@ -27,7 +27,7 @@ class Effort:
 
 SIMULATED = Effort(repeats=3, finalists=5, rounds=4, final_seeds=6, verify_seeds=10)
 """Where a run takes milliseconds."""
-MEASURED = Effort(repeats=2, finalists=3, rounds=2, final_seeds=4, verify_seeds=6)
+MEASURED = Effort(repeats=2, finalists=3, rounds=2, final_seeds=3, verify_seeds=5)
 """Where a run takes as long as the workload, in virtual or real time."""
 
 
