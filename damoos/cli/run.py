@@ -17,6 +17,7 @@ from . import console, program
 from .options import Backend, Catalogue, DryRun, Machine, Timing, TimingOption, Verbose, backend_spec
 
 if TYPE_CHECKING:
+    from damoos.backend.base import Backend as AnyBackend
     from damoos.backend.base import Session, Workload
     from damoos.backend.result import Result
     from damoos.damon.kdamonds import Kdamonds
@@ -99,12 +100,12 @@ def run(
             duration=duration,
         )
     ).workload
-    if record is not None:
-        _check_recordable(wanted)
     asked = _configuration(kdamonds, damon)
     spec = backend_spec(backend, machine)
     place = open_backend(spec, timing=timing.value, trace=record is not None, outputs=output)
     try:
+        if record is not None:
+            _check_recordable(wanted, place)
         if dry_run:
             if asked is None:
                 raise InputError("nothing is written without DAMON", field="--dry-run", value="--no-damon")
@@ -211,9 +212,12 @@ def _progress(name: str, total_s: float | None) -> Iterator[Any]:
         yield lambda seconds: bar.advance(task, seconds)
 
 
-def _check_recordable(workload: Workload) -> None:
+def _check_recordable(workload: Workload, backend: AnyBackend) -> None:
     from damoos.workload.masim import MasimWorkload
 
+    if backend.time_kind != "simulated":
+        # Kernels tell each aggregation only by a tracepoint, which the agent does not read.
+        raise InputError("only simulated runs are recorded", field="--record", value=backend.name, allowed="sim")
     if not isinstance(workload, MasimWorkload):
         raise InputError(
             "only runs of masim workloads are recorded", field="--record", value=workload.name, allowed="a .cfg"

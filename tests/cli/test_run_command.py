@@ -119,6 +119,7 @@ def test_a_recording_is_written_whole(workload: str, tmp_path: Path) -> None:
         (["zigzag", "--no-damon", "--kdamonds", "x.json"], "--no-damon"),
         (["zigzag", "--kdamonds", "missing.json"], "missing.json"),
         (["zigzag", "--kdamonds", "list.txt"], ".json, .yaml"),
+        (["zigzag", "--backend", "host", "--record", "x.json.gz"], "only simulated runs are recorded"),
     ],
 )
 def test_wrong_input_is_one_line_that_says_what_is_allowed(arguments: list[str], expected: str) -> None:
