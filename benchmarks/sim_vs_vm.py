@@ -99,9 +99,9 @@ def measure(backend: Backend, rows: Rows, asked: dict[str, Any]) -> None:
     """Does the kernel's runs that are missing."""
     todo = [
         (name, point, seed)
+        for seed in KERNEL_SEEDS
         for name in workloads()
         for point in asked
-        for seed in KERNEL_SEEDS
         if rows.get(name, point, seed) is None
     ]
     programs = workloads()
@@ -155,10 +155,12 @@ def report(rows: Rows, machine: str, space: Space, asked: dict[str, Any]) -> str
         "| --- |" + " ---: | ---: |" * len(names),
     ]
     cells: dict[str, list[str]] = {point: [] for point in asked if point != "none"}
+    nr_runs = 0
     for name, program in workloads().items():
         kernel_runs = {p: [r for s in KERNEL_SEEDS if (r := rows.get(name, p, s)) is not None] for p in asked}
         if not all(kernel_runs.values()):
             sys.exit(f"{rows.path.name} lacks runs of {name}: --measure does them")
+        nr_runs += sum(map(len, kernel_runs.values()))
         kernel, sim = scores(kernel_runs), scores(simulate(simulator, program, asked))
         k = np.array([kernel[p].mean() for p in cells])
         s = np.array([sim[p].mean() for p in cells])
@@ -168,15 +170,15 @@ def report(rows: Rows, machine: str, space: Space, asked: dict[str, Any]) -> str
             f"| point {worst}: {k[worst]:.1f} / {s[worst]:.1f} |"
         )
         for point in cells:
-            spread = np.ptp(kernel[point]) / 2
-            cells[point] += [f"{kernel[point].mean():.1f} ± {spread:.1f}", f"{sim[point].mean():.1f}"]
+            spread = f" ± {np.ptp(kernel[point]) / 2:.1f}" if kernel[point].size > 1 else ""
+            cells[point] += [f"{kernel[point].mean():.1f}{spread}", f"{sim[point].mean():.1f}"]
     for point, found in cells.items():
         texts = space.texts(values[int(point)])
         table.append(f"| {point}: {', '.join(texts.values())} | " + " | ".join(found) + " |")
     kinds = ", ".join(parameter.name for parameter in space.parameters)
     return "\n".join(
         [
-            f"Linux {rows.tree['kernel']}, {len(KERNEL_SEEDS)} runs a point; `sim:{machine}`, {len(SIM_SEEDS)} runs.",
+            f"Linux {rows.tree['kernel']}, {nr_runs} runs in all; `sim:{machine}`, {len(SIM_SEEDS)} runs a point.",
             "",
             *summary,
             "",
