@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from damoos.errors import HostError, SetUpError, StudyError
-from damoos.tune.effort import MEASURED, SIMULATED, effort_for
+from damoos.tune.effort import REAL, SIMULATED, VIRTUAL, effort_for
 from damoos.tune.request import DEFAULT_FROM_BEST, DEFAULT_TRIALS, StudyRequest
 
 from . import console, program
@@ -42,8 +42,8 @@ def tune(
         typer.Option(
             min=1,
             metavar="N",
-            help=f"Runs a trial, each with a seed of its own: {SIMULATED.repeats} where time is simulated, "
-            f"{MEASURED.repeats} elsewhere.",
+            help=f"Runs a trial, each with a seed of its own: {SIMULATED.repeats} in simulated, "
+            f"{VIRTUAL.repeats} in virtual, {REAL.repeats} in real time.",
             show_default=False,
         ),
     ] = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 
@@ -27,10 +28,14 @@ class Effort:
 
 SIMULATED = Effort(repeats=3, finalists=5, rounds=4, final_seeds=6, verify_seeds=10)
 """Where a run takes milliseconds."""
-MEASURED = Effort(repeats=2, finalists=3, rounds=2, final_seeds=3, verify_seeds=5)
-"""Where a run takes as long as the workload, in virtual or real time."""
+REAL = Effort(repeats=2, finalists=3, rounds=2, final_seeds=3, verify_seeds=5)
+"""Where a run takes as long as the workload, and the machine has noise of its own."""
+VIRTUAL = dataclasses.replace(REAL, repeats=1)
+"""Where it takes as long, but only DAMON's own chance makes one run differ from the next."""
+
+_BY_TIME = {"simulated": SIMULATED, "virtual": VIRTUAL, "real": REAL}
 
 
 def effort_for(time_kind: str) -> Effort:
     """The effort for a backend of that kind of time."""
-    return SIMULATED if time_kind == "simulated" else MEASURED
+    return _BY_TIME[time_kind]

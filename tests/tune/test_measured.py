@@ -20,7 +20,8 @@ from damoos.errors import (
     StudyError,
     WorkloadError,
 )
-from damoos.tune.effort import MEASURED, SIMULATED
+from damoos.tune import effort
+from damoos.tune.effort import REAL, SIMULATED, VIRTUAL
 from damoos.tune.outcome import Outcome, Trial, from_plain, to_plain
 from damoos.tune.request import Progress, StudyRequest
 from damoos.tune.seeds import Stream, run_seeds
@@ -57,11 +58,12 @@ def test_real_time_is_spent_with_care(
     runs = log_of(monkeypatch, tmp_path / "log")
     outcome = run_study(request_of(backend=backend, trials=14, repeats=None))
     checked = outcome.verification
-    assert checked is not None and len(checked.finalists) == MEASURED.finalists == 3
-    assert (len(checked.finalist_seeds), len(checked.seeds)) == (3, 5) and len(outcome.baseline) == 2
-    assert {len(trial.repeats) for trial in outcome.trials} == {2}
+    assert checked is not None and len(checked.finalists) == REAL.finalists == 3
+    repeats = REAL.repeats if backend == "fake:real" else VIRTUAL.repeats
+    assert (len(checked.finalist_seeds), len(checked.seeds)) == (3, 5) and len(outcome.baseline) == repeats
+    assert {len(trial.repeats) for trial in outcome.trials} == {repeats}
     # Baseline, trials, final with its baseline, verification; not one run for a picture.
-    assert len(runs()) == 2 + 14 * 2 + (1 + 3) * 3 + 3 * 5
+    assert len(runs()) == (1 + 14) * repeats + (1 + 3) * 3 + 3 * 5
     assert outcome.time_kind == backend.removeprefix("fake:")
 
 
@@ -110,7 +112,7 @@ def test_stopped_anywhere_no_run_of_the_verification_is_lost(
 
 def test_a_study_says_how_much_effort_it_is_of(request_of: RequestOf, monkeypatch: pytest.MonkeyPatch) -> None:
     run_study(request_of(backend="fake:real", trials=2))
-    monkeypatch.setattr("damoos.tune.effort.MEASURED", dataclasses.replace(MEASURED, verify_seeds=8))
+    monkeypatch.setitem(effort._BY_TIME, "real", dataclasses.replace(REAL, verify_seeds=8))
     with pytest.raises(StudyError, match="effort: 3 finalists of 3 runs in at most 2 rounds, 5 runs of verification"):
         run_study(request_of(backend="fake:real", trials=2))
 
