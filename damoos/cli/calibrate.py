@@ -132,7 +132,9 @@ def _print(found: Calibration, out: Path) -> None:
     from damoos.ops.calibrate_file import number_text, spread_text
 
     screen, remarks, offered = console.stdout(), console.stderr(), found.capabilities
-    screen.print(f"{offered.backend}, Linux {offered.kernel}, {offered.time_kind} time; least to greatest in brackets")
+    screen.print(
+        f"{offered.backend}, Linux {offered.kernel}, {offered.time_kind} time (least to greatest)", soft_wrap=True
+    )
     for name, each in found.measured.items():
         text = number_text(found.values[name])
         if name == "shared_cpu":

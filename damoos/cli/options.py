@@ -47,7 +47,9 @@ Backend = Annotated[
 ]
 Machine = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Machine model of the simulator: zram, nvme-swap, vm-lab; short for --backend."),
+    typer.Option(
+        metavar="NAME", help="Machine model of the simulator: zram, nvme-swap, vm, vm-lab; short for --backend."
+    ),
 ]
 TimingOption = Annotated[
     Timing,

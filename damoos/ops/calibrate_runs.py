@@ -183,7 +183,7 @@ def _monitored(bench: Bench, workload: MasimWorkload, pace: Pace, seed: int, nr:
     kdamonds = Kdamonds.of(SHORT, NrRegions(nr, nr), (WATCH,))
     result = bench.run(workload, pace, seed, kdamonds)
     stats = result.scheme_stats[-1]
-    # nr_snapshots: Linux 6.16+
+    # Linux before 7.0 does not count snapshots.
     nr_regions = stats.nr_tried / stats.nr_snapshots if stats.nr_snapshots else _count_regions(bench, kdamonds, seed)
     # The run ends somewhere in an aggregation, on average in the middle.
     iterations = (stats.nr_tried / nr_regions + 0.5) * (SHORT.aggr_us // SHORT.sample_us)
