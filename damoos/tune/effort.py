@@ -30,8 +30,8 @@ SIMULATED = Effort(repeats=3, finalists=5, rounds=4, final_seeds=6, verify_seeds
 """Where a run takes milliseconds."""
 REAL = Effort(repeats=2, finalists=3, rounds=2, final_seeds=3, verify_seeds=5)
 """Where a run takes as long as the workload, and the machine has noise of its own."""
-VIRTUAL = dataclasses.replace(REAL, repeats=1)
-"""Where it takes as long, but only DAMON's own chance makes one run differ from the next."""
+VIRTUAL = dataclasses.replace(REAL, repeats=1, final_seeds=4, verify_seeds=4)
+"""Where it takes as long, but only DAMON's own chance makes one run differ from the next, and two go side by side."""
 
 _BY_TIME = {"simulated": SIMULATED, "virtual": VIRTUAL, "real": REAL}
 

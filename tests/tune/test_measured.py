@@ -59,11 +59,12 @@ def test_real_time_is_spent_with_care(
     outcome = run_study(request_of(backend=backend, trials=14, repeats=None))
     checked = outcome.verification
     assert checked is not None and len(checked.finalists) == REAL.finalists == 3
-    repeats = REAL.repeats if backend == "fake:real" else VIRTUAL.repeats
-    assert (len(checked.finalist_seeds), len(checked.seeds)) == (3, 5) and len(outcome.baseline) == repeats
+    spent = REAL if backend == "fake:real" else VIRTUAL
+    repeats, final, verify = spent.repeats, spent.final_seeds, spent.verify_seeds
+    assert (len(checked.finalist_seeds), len(checked.seeds)) == (final, verify) and len(outcome.baseline) == repeats
     assert {len(trial.repeats) for trial in outcome.trials} == {repeats}
     # Baseline, trials, final with its baseline, verification; not one run for a picture.
-    assert len(runs()) == (1 + 14) * repeats + (1 + 3) * 3 + 3 * 5
+    assert len(runs()) == (1 + 14) * repeats + (1 + 3) * final + 3 * verify
     assert outcome.time_kind == backend.removeprefix("fake:")
 
 
