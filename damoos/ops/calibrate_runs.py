@@ -188,14 +188,19 @@ def _monitored(bench: Bench, workload: MasimWorkload, pace: Pace, seed: int, nr:
     # The run ends somewhere in an aggregation, on average in the middle.
     iterations = (stats.nr_tried / nr_regions + 0.5) * (SHORT.aggr_us // SHORT.sample_us)
     took, undisturbed = (sum(phase.elapsed_ms for phase in r.phases[1:]) for r in (result, alone))
-    return _Monitored(
-        result,
-        nr_regions,
-        result.kdamond_cpu_s * 1e6 / iterations,
-        result.runtime_s * 1e6 / iterations,
-        result.kdamond_cpu_s / result.runtime_s,
-        1.0 - undisturbed / took,
-    )
+    wall_us = result.runtime_s * 1e6 / iterations
+    cpu_share = _cpu_share(result)
+    return _Monitored(result, nr_regions, cpu_share * wall_us, wall_us, cpu_share, 1.0 - undisturbed / took)
+
+
+def _cpu_share(result: Result) -> float:
+    # Between samples in the midst of the run: kdamond also works to begin, and to answer for its counters at the end.
+    t_s, cpu_s = result.samples.t_s, result.samples.kdamond_cpu_s
+    inside = (t_s >= result.phases[0].elapsed_ms / 1e3) & (t_s < result.runtime_s)
+    if inside.sum() < 2:
+        return result.kdamond_cpu_s / result.runtime_s
+    t_s, cpu_s = t_s[inside], cpu_s[inside]
+    return float((cpu_s[-1] - cpu_s[0]) / (t_s[-1] - t_s[0]))
 
 
 def _count_regions(bench: Bench, kdamonds: Kdamonds, seed: int) -> int:
