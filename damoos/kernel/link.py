@@ -66,10 +66,18 @@ def agent_argv(
 class AgentLink:
     """A running agent at the end of two pipes. Not shared between threads."""
 
-    def __init__(self, argv: Sequence[str], *, preamble: bytes = b"", keep_alive_s: float | None = None) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        *,
+        preamble: bytes = b"",
+        keep_alive_s: float | None = None,
+        reply_s: float = REPLY_S,
+    ) -> None:
         """Starts `argv`, which ends in an agent, and greets it: `hello` is its answer. Raises BackendError.
 
         `preamble` is sent before anything else. With `keep_alive_s` the agent hears something at least that often.
+        `reply_s`: how long a reply may take unless a request says otherwise, s of this machine.
         """
         try:
             # A session of its own: Ctrl-C is the controller's, which then ends the agent in order.
@@ -82,6 +90,7 @@ class AgentLink:
         self._numbers = itertools.count(1)
         self._events: collections.deque[dict[str, Any]] = collections.deque()
         self._lost = False
+        self._reply_s = reply_s
         self._writing = threading.Lock()
         self._ending: dict[str, Any] | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -96,13 +105,13 @@ class AgentLink:
         if keep_alive_s is not None:
             threading.Thread(target=self._keep_alive, args=(keep_alive_s,), daemon=True).start()
 
-    def request(self, do: str, *, patience_s: float = REPLY_S, **fields: Any) -> dict[str, Any]:
+    def request(self, do: str, *, patience_s: float | None = None, **fields: Any) -> dict[str, Any]:
         """The reply to one request. Raises HostError where the agent names a path, else BackendError."""
         return self.answer(self.request_raw(do, patience_s=patience_s, **fields))
 
-    def request_raw(self, do: str, *, patience_s: float = REPLY_S, **fields: Any) -> dict[str, Any]:
+    def request_raw(self, do: str, *, patience_s: float | None = None, **fields: Any) -> dict[str, Any]:
         """The reply to one request, also a bad one. Raises BackendError only if there is none."""
-        return self._ask(do, fields, patience_s)
+        return self._ask(do, fields, self._reply_s if patience_s is None else patience_s)
 
     @staticmethod
     def answer(reply: dict[str, Any]) -> dict[str, Any]:
@@ -148,7 +157,7 @@ class AgentLink:
         """
         if self._ending is None:
             try:
-                self._ending = self._ask("end", {}, REPLY_S)
+                self._ending = self._ask("end", {}, self._reply_s)
             finally:
                 self._end_process()
         return self._ending

@@ -22,12 +22,15 @@ from .hosts import kernels, machines, qemu
 from .hosts.image import GUEST_PYTHON
 from .hosts.vm import HOST_S_PER_GUEST_S, VmHost
 from .journal import agent_journal_path
-from .link import AGENT, BOOTSTRAP, REPLY_S, AgentHost, AgentLink, agent_argv
+from .link import AGENT, BOOTSTRAP, AgentHost, AgentLink, agent_argv
 
 SSH = "ssh"
 KEEP_ALIVE_S = 10.0
 SILENCE_S = 60.0
 """A remote agent that hears nothing for so long takes its controller for lost; it is told something more often."""
+
+VM_REPLY_S = 180.0
+"""A guest that shares busy CPUs with much else is slow to answer, above all to start an agent."""
 
 _GUEST_AGENT = "/root/agent.py"
 _SSH_OPTIONS = ("-T", "-o", "BatchMode=yes", "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3")
@@ -61,7 +64,7 @@ class Place:
 
     def patience_s(self, seconds: float) -> float:
         """How long to wait here for what takes `seconds` there."""
-        return REPLY_S + self.here_s_per_s * (seconds + 1.0)
+        return VM_REPLY_S + self.here_s_per_s * (seconds + 1.0)
 
     def is_alive(self) -> bool:
         """Whether the agent still answers."""
@@ -148,7 +151,7 @@ def _vm_place(stack: ExitStack, vm: VmHost, words: str) -> Place:
     stream = stack.enter_context(vm.stream(argv))
     stack.enter_context(vm.standing())
     with vm.running():
-        link = AgentLink(stream.argv)
+        link = AgentLink(stream.argv, reply_s=VM_REPLY_S)
     stack.callback(_close_awake, vm, link)
     return _place(
         vm.name, stack, link, user="root", folder="/root", awake=vm.running, here=HOST_S_PER_GUEST_S, words=words
