@@ -623,6 +623,7 @@ def test_signals_undo_everything(root: Path, tmp_path: Path, number: int) -> Non
 def test_kill_9_of_the_agent_is_made_good_by_the_next(root: Path, tmp_path: Path, seed: int) -> None:
     process, agent, mark = controller(root, tmp_path / "journal")
     with process:
+        until(lambda: not untouched(root))
         time.sleep(random.Random(seed).uniform(0, 0.2))
         os.kill(agent, signal.SIGKILL)
         until(lambda: gone(agent))
