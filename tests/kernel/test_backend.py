@@ -92,12 +92,12 @@ def test_memory_goes_and_comes_back(backend: KernelBackend) -> None:
 
 
 def test_a_quota_visibly_limits(backend: KernelBackend) -> None:
-    quota = Quotas(bytes=MIB, reset_interval_ms=1_000)
+    # Linux up to 6.12 does not limit the first reset interval, in which nothing is idle yet.
+    quota = Quotas(bytes=MIB // 4, reset_interval_ms=200)
     limited = dataclasses.replace(RECLAIM, quotas=quota)
     with backend.start(WORKLOAD, kdamonds_of(limited), 1) as session:
         result = session.finish()
-    # Linux up to 6.12 does not limit the first reset interval.
-    assert 0 < result.swap_out_bytes <= (5 if backend.name == "vm:7.3" else 13) * MIB
+    assert MIB < result.swap_out_bytes <= 5 * MIB  # of 16 MiB, in at most 16 intervals
     assert result.scheme_stats[0].qt_exceeds > 0
 
 
