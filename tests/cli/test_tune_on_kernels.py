@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from damoos.cli.main import app
 from damoos.damon.damo_format import load_kdamonds
 from damoos.kernel.hosts import kernels
+from damoos.tune.effort import VIRTUAL
 from damoos.tune.outputs import read_outcome
 from tests.kernel.conftest import SERIES, kernel
 
@@ -57,7 +58,7 @@ def test_a_command_is_tuned_by_its_metric(newest: kernels.Kernel, tmp_path: Path
     for trial in outcome.trials:
         assert trial.state == "complete" and all(repeat.run.metric for repeat in trial.repeats)
     assert {len(series.t_s) > 3 for series in outcome.series} == {True}
-    assert "virtual; means of 6 runs" in done.stdout and "simulat" not in done.stdout
+    assert f"virtual; means of {VIRTUAL.verify_seeds} runs" in done.stdout and "simulat" not in done.stdout
     rows = list(csv.DictReader((tmp_path / "out" / "trials.csv").read_text().splitlines()))
     assert {row["time_kind"] for row in rows} == {"virtual"} and all(float(row["metric"]) > 1 for row in rows)
     load_kdamonds(tmp_path / "out" / "best.json")
