@@ -43,7 +43,7 @@ CONTEXT = f"{abi.KDAMONDS}/0/contexts/0"
 SSH = """#!{python}
 import base64, os, subprocess, sys
 with subprocess.Popen({bridge!r}, stdin=subprocess.PIPE) as bridge:
-    data = base64.b64encode(sys.argv[-1].replace("--silence 60.0", "").encode()) + b"\\n"
+    data = base64.b64encode(sys.argv[-1].replace("--silence 60", "").encode()) + b"\\n"
     while data:
         bridge.stdin.write(data)
         bridge.stdin.flush()
