@@ -189,8 +189,9 @@ class KernelSession:
         watch = self._program.watch
         zero = place.link.request("sample", **watch)["sample"]
         self._recorder = Recorder(zero, place.link.hello["page_size"])
+        reply = place.link.request_raw("go", ops=ops, at_end=at_end)  # a lost agent is no fault of the workload's
         try:
-            replies = place.link.request("go", ops=ops, at_end=at_end)["replies"]
+            replies = place.link.answer(reply)["replies"]
         except HostError as error:
             raise why_not_on(error) from error
         except BackendError as error:
@@ -201,8 +202,9 @@ class KernelSession:
 
     def _start(self, program: Program) -> int:
         place, name = self._place, self._setting.workload.name
+        reply = place.link.request_raw("start", **(program.start or {}))
         try:
-            pid = int(place.link.request("start", **(program.start or {}))["pid"])
+            pid = int(place.link.answer(reply)["pid"])
         except HostError:
             raise
         except BackendError as error:
