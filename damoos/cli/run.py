@@ -105,7 +105,7 @@ def run(
     place = open_backend(spec, timing=timing.value, trace=record is not None, outputs=output)
     try:
         if record is not None:
-            _check_recordable(wanted, place)
+            _check_recordable(place)
         if dry_run:
             if asked is None:
                 raise InputError("nothing is written without DAMON", field="--dry-run", value="--no-damon")
@@ -212,16 +212,10 @@ def _progress(name: str, total_s: float | None) -> Iterator[Any]:
         yield lambda seconds: bar.advance(task, seconds)
 
 
-def _check_recordable(workload: Workload, backend: AnyBackend) -> None:
-    from damoos.workload.masim import MasimWorkload
-
+def _check_recordable(backend: AnyBackend) -> None:
     if backend.time_kind != "simulated":
         # Kernels tell each aggregation only by a tracepoint, which the agent does not read.
         raise InputError("only simulated runs are recorded", field="--record", value=backend.name, allowed="sim")
-    if not isinstance(workload, MasimWorkload):
-        raise InputError(
-            "only runs of masim workloads are recorded", field="--record", value=workload.name, allowed="a .cfg"
-        )
 
 
 def _record(path: Path, result: Result, workload: Workload, timing: Timing, kernel: str) -> None:
@@ -229,6 +223,6 @@ def _record(path: Path, result: Result, workload: Workload, timing: Timing, kern
     from damoos.workload.masim import MasimWorkload
     from damoos.workload.pace import Pace
 
-    assert isinstance(workload, MasimWorkload)
+    assert isinstance(workload, MasimWorkload)  # the simulator runs no other
     pace = Pace(timing=timing.value)
     write_recording(to_recording(result, workload=workload, pace=pace, kernel=kernel, name=workload.name), path)

@@ -172,7 +172,7 @@ def test_a_command_is_tuned_as_any_workload(here: Path) -> None:
     assert (outcome.workload.name, outcome.workload.path) == ("bench", "./bench --fast")
     assert "6 of 2 runs each" in done.stderr and "workload  bench: ./bench --fast" in done.stderr
     assert "fake:real, real" in done.stderr and "timing" not in done.stderr
-    assert "real; means of 6 runs" in done.stdout and "simulat" not in done.stdout
+    assert "real; means of 5 runs" in done.stdout and "simulat" not in done.stdout
     assert (folder / "report.html").exists() and fake.closed == ["fake:real"]
     assert "goes on" in damoos(*arguments).stderr
     assert "is another study: workload: bench (" in damoos(*arguments[:-1], "--slow", code=2).stderr
@@ -278,9 +278,9 @@ def test_an_interrupted_run_closes_the_backend(here: Path, monkeypatch: pytest.M
     assert fake.closed == ["fake:real"] and len(fake.FakeSession.threads) == 1
 
 
-def test_only_masim_runs_are_recorded(started: list[Workload]) -> None:
+def test_only_simulated_runs_are_recorded(started: list[Workload]) -> None:
     message = damoos("run", *REAL, "--record", "x.json.gz", "--", "true", code=2).stderr
-    assert "--record: only runs of masim workloads are recorded, got 'true'" in message and started == []
+    assert "--record: only simulated runs are recorded, got 'fake:real'; allowed: sim" in message and started == []
 
 
 def test_the_metric_is_in_the_json(here: Path) -> None:
