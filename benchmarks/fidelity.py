@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import collections
+import dataclasses
 import json
 import os
 import re
@@ -31,15 +32,16 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 import numpy as np  # noqa: E402
 
-from damoos.backend.registry import open_backend  # noqa: E402
 from damoos.errors import BackendError, InputError  # noqa: E402
 from damoos.ops.record import read_recording, scenario_of, to_recording, write_recording  # noqa: E402
+from damoos.sim.backend import SimBackend  # noqa: E402
+from damoos.sim.machine import Machine, Node, load_machine  # noqa: E402
 from damoos.tune.objective import Objective  # noqa: E402
 from damoos.tune.outcome import Run  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent / "tests/data/recordings"
-BACKEND = "sim:vm-lab"
+MACHINE = "vm-lab"
 MEASURES = ("heat", "wss", "regions", "rss", "runtime", "swap_in", "tried", "applied", "kdamond")
 HEADLINE_KINDS = ("monitor", "pageout")
 TARGET_RATIO, TARGET_CORRELATION = 2.5, 0.9
@@ -128,18 +130,22 @@ def simulate(
 
 def refuse_other_machines(recording: Recording) -> None:
     """Raises BackendError for what the lab set up around DAMON and the simulated machine does not have."""
-    if recording["machine"].get("nodes", 1) != 1:
-        raise BackendError("more than one NUMA node")
-    if recording.get("thp", "never") != "never":
-        raise BackendError("transparent huge pages")
     if recording.get("feedback"):
         raise BackendError("feedback to a quota goal during the run")
+
+
+def machine_as_recorded(recording: Recording) -> Machine:
+    """The lab's machine model as the lab had set it up: nodes that are equally fast, the policy for huge pages."""
+    nodes = recording["machine"].get("nodes", 1)
+    return dataclasses.replace(
+        load_machine(MACHINE), thp=recording.get("thp", "never"), nodes=(Node(),) * nodes if nodes > 1 else ()
+    )
 
 
 def rerun(recording: Recording, seed: int) -> Recording:
     """One simulated run of a recorded scenario, as a recording. Raises InputError or BackendError if not possible."""
     workload, kdamonds, pace = scenario_of(recording)
-    backend = open_backend(BACKEND, pace=pace, trace=True)
+    backend = SimBackend(machine_as_recorded(recording), pace=pace, trace=True)
     with backend.start(workload, kdamonds, seed) as session:
         result = session.finish()
     return to_recording(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from .actions import in_background
 from .closely import advance_closely
 from .jit import entry, kernel
 from .monitor import check_accesses, check_each
@@ -25,7 +26,9 @@ from .regions import (
 )
 from .schemes import apply_period, apply_schemes
 from .state import (
+    BACKGROUND,
     C_COARSE,
+    C_KHUGEPAGED,
     C_REGION,
     C_SAMPLE,
     C_SHARED,
@@ -47,6 +50,7 @@ from .state import (
     NR_REGIONS,
     OVERSLEPT,
     PASSED,
+    RATES_STALE,
     S_NEXT,
     SAMPLE_EVERY,
     SAMPLE_US,
@@ -54,6 +58,7 @@ from .state import (
     UPDATE_US,
 )
 from .steady import advance_steadily, steady_intervals
+from .tiers import refresh_rates
 
 _NO_DAMON_STEP_US = 5_000.0
 _STRETCH_US = 250_000.0
@@ -112,7 +117,7 @@ def iteration(st):
         busy = max(0.0, wall - sleep - st.c[C_SLACK])
     if not shared:
         return wall, cpu, 1.0
-    return wall, cpu, 1.0 - min(0.9, (busy / (1.0 + st.c[C_WAIT]) + st.c[C_SWITCH]) / wall)
+    return wall, cpu, 1.0 - min(0.9, (busy / (1.0 + st.c[C_WAIT]) + st.c[C_SWITCH]) / wall + st.f[BACKGROUND])
 
 
 @kernel
@@ -180,11 +185,12 @@ def _kdamond(st):
 @kernel
 def _workload_alone(st):
     left = min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
-    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
+    share = 1.0 - st.f[BACKGROUND]
+    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
     if n > 0:
-        advance_steadily(st, n, _NO_DAMON_STEP_US, 1.0)
+        advance_steadily(st, n, _NO_DAMON_STEP_US, share)
     else:
-        advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
+        advance_closely(st, min(left, _NO_DAMON_STEP_US), share)
 
 
 BEGIN, TURN_ON, RESCHEDULE, RUN, FINISH = range(5)
@@ -211,6 +217,10 @@ def step(st, what, until_us):
         while st.n[DONE] == 0 and st.f[NOW] < until_us - 1e-6:
             if buffers_full(st):
                 return True
+            if st.ext_more.shape[1] > 0 and st.c[C_KHUGEPAGED] > 0.0:
+                in_background(st)
+            if st.n[RATES_STALE] == 1:
+                refresh_rates(st)
             if st.n[DAMON_ON] == 1:
                 _kdamond(st)
             else:

@@ -42,9 +42,11 @@ class Machine:
     while the workload runs; turning DAMON on takes the workload `start_us` once.
     `rss_base_bytes`: resident memory of the process that can't be paged out.
 
-    What follows may be left out of a file. Huge pages: `thp`, the policy never, madvise or always;
+    What follows may be left out of a file. `random_write_per_ms`: random accesses that only write, where they are not
+    as fast as others (0: they are). Huge pages: `thp`, the policy never, madvise or always;
     `huge_random_gain`, `huge_sequential_gain` the share of an access's time that a huge mapping saves (0 to 1);
-    `huge_fault_us` the first touch of 2 MiB; `collapse_us` making 2 MiB of small pages huge;
+    `huge_fault_us` the first touch of 2 MiB; `pageout_huge_page_us` kdamond's CPU per 4 KiB of
+    a huge page paged out (0: as small pages); `collapse_us` making 2 MiB of small pages huge;
     `khugepaged_us` time between two such collapses by khugepaged (0: it does not run).
     Tiers: `nodes`, up to four, node 0 first; `migrate_page_us` kdamond's CPU per page moved, `walk_page_us` per page
     that a folio-based action (migration, LRU) looks at.
@@ -74,10 +76,12 @@ class Machine:
     wait_share: float
     start_us: float
     rss_base_bytes: int
+    random_write_per_ms: float = 0.0
     thp: str = "never"
     huge_random_gain: float = 0.0
     huge_sequential_gain: float = 0.0
     huge_fault_us: float = 0.0
+    pageout_huge_page_us: float = 0.0
     collapse_us: float = 0.0
     khugepaged_us: float = 0.0
     nodes: tuple[Node, ...] = ()

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.masim import MasimWorkload, Pattern
 from damoos.workload.pace import Pace
 
 from .layout import PAGE, Layout, lay_out
@@ -36,6 +36,9 @@ class Program:
     pattern_step: Floats
     pattern_weight: Floats
     pattern_rate: Floats
+    pattern_access_us: Floats
+    pattern_batch_us: Floats
+    pattern_gain: Floats
 
 
 @lru_cache(maxsize=64)
@@ -48,11 +51,9 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
     phase_first = np.zeros(len(active) + 1, np.int64)
     np.cumsum([len(chosen) for chosen in active], out=phase_first[1:])
     # µs per access of a pattern: the access itself and its share of choosing the batch's pattern.
-    per_access = [
-        1000.0 / (machine.random_per_ms if p.random else machine.sequential_per_ms) + machine.batch_us / pace.batch
-        for p in patterns
-    ]
-    rate = 1.0 / np.array(per_access, float)
+    access_us = np.array([1000.0 / _per_ms(machine, p) for p in patterns], float)
+    batch_us = np.full(len(patterns), machine.batch_us / pace.batch)
+    rate = 1.0 / (access_us + batch_us)
     weight = np.array([p.probability for p in patterns], float)
     phase_us = np.array([p.ms * 1000.0 for p in workload.phases], float)
     phase_work = np.zeros(len(active))
@@ -74,7 +75,20 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
         pattern_step=np.array([max(p.stride, 1) / PAGE for p in patterns], float),
         pattern_weight=weight,
         pattern_rate=rate,
+        pattern_access_us=access_us,
+        pattern_batch_us=batch_us,
+        pattern_gain=np.array(
+            [machine.huge_random_gain if p.random else machine.huge_sequential_gain for p in patterns], float
+        ),
     )
+
+
+def _per_ms(machine: Machine, pattern: Pattern) -> float:
+    if not pattern.random:
+        return machine.sequential_per_ms
+    if pattern.rw_mode == "wo" and machine.random_write_per_ms > 0.0:
+        return machine.random_write_per_ms
+    return machine.random_per_ms
 
 
 def _nominal_rate(undisturbed: float, pace: Pace) -> float:

@@ -120,7 +120,7 @@ def _exhausted(st, k):
 @kernel
 def _apply(st, k, start, end):
     size = (end - start) * _PAGE
-    applied = act(st, st.scheme[k, S_ACTION], start, end)
+    applied = act(st, k, start, end)
     st.stats[k, ST_NR_TRIED] += 1
     st.stats[k, ST_SZ_TRIED] += size
     if applied > 0:

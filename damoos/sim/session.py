@@ -45,6 +45,8 @@ from .state import (
     UPDATE_US,
     State,
     build_state,
+    columns_in_use,
+    dest_rows,
     scheme_rows,
 )
 from .support import check_supported, versions
@@ -87,11 +89,13 @@ class SimSession:
             exact=exact,
             max_nr_regions=context.nr_regions.max if context is not None else 0,
             nr_schemes=len(context.schemes) if context is not None else 0,
+            columns=columns_in_use(machine, kdamonds),
         )
         self._step(engine.BEGIN)
         if kdamonds is not None:
             self._set_attributes(kdamonds)
             self._state.scheme[:] = scheme_rows(kdamonds)
+            self._state.scheme_dests[:] = dest_rows(kdamonds, self._state.node_room.size)
             self._step(engine.TURN_ON)
             self._applied = kdamonds
 
@@ -126,7 +130,9 @@ class SimSession:
         stats[:kept] = state.stats[:kept]
         rows = scheme_rows(kdamonds)
         rows[:kept, S_NEXT] = state.scheme[:kept, S_NEXT]
-        self._state = self._grown(new.nr_regions.max)._replace(scheme=rows, stats=stats)
+        self._state = self._grown(new.nr_regions.max, columns_in_use(self._machine, kdamonds))._replace(
+            scheme=rows, stats=stats, scheme_dests=dest_rows(kdamonds, self._state.node_room.size)
+        )
         self._handle = None
         self._set_attributes(kdamonds)
         if changed or len(rows) > kept:
@@ -223,15 +229,18 @@ class SimSession:
             mid_window=bool(state.n[PASSED] < state.n[NEXT_AGGR]),
         )
 
-    def _grown(self, max_nr_regions: int) -> State:
+    def _grown(self, max_nr_regions: int, columns: int) -> State:
         state = self._state
+        if columns > state.ext_more.shape[1]:
+            width = ((0, 0), (0, columns - state.ext_more.shape[1]))
+            state = state._replace(ext_more=np.pad(state.ext_more, width), area_more=np.pad(state.area_more, width))
         capacity = max_nr_regions * 2 + 3 * state.area_start.size + 64
         more = capacity - state.start.shape[1]
         if more <= 0:
             return state
         wider = {k: np.pad(getattr(state, k), ((0, 0), (0, more))) for k in _REGION_ARRAYS}
         longer = {k: np.pad(getattr(state, k), (0, 4 * more)) for k in _EXTENT_ARRAYS}
-        return state._replace(**wider, **longer)
+        return state._replace(**wider, **longer, ext_more=np.pad(state.ext_more, ((0, 4 * more), (0, 0))))
 
     def _flush(self) -> None:
         n = self._state.n
@@ -258,6 +267,8 @@ class SimSession:
             swap_out_pages=counts[:, 2],
             kdamond_cpu_s=rows[:, 6] / 1e6,
             nr_regions=rows[:, 7].astype(np.int64),
+            huge_bytes=(rows[:, 8] * PAGE).astype(np.int64),
+            far_bytes=(rows[:, 9] * PAGE).astype(np.int64),
         )
 
     def _record(self) -> Result:

@@ -15,8 +15,8 @@ from damoos.damon.schemes import Action
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .layout import Layout, three_ranges
-from .machine import Machine
+from .layout import PAGE, Layout, three_ranges
+from .machine import THP_MODES, Machine, Node
 from .program import compile_program
 from .rng import seed_streams
 
@@ -40,7 +40,12 @@ TOTAL_PAGES = 33  # pages that the regions cover
 CHECK_MIN = 34  # whether regions may be longer than the minimal number of regions allows
 WORKLOAD_PAGES = 35  # pages of areas that can be paged out
 HARD_OUT = 36  # pages paged out that are hard to compress
-N_SIZE = 40
+THP = 48  # policy for huge pages: 0 never, 1 madvise, 2 always
+BLOCK_SHIFT = 49  # pages from an address of whole 2 MiB to page 0
+HUGE = 50  # pages in huge mappings
+RATES_STALE = 51  # whether what patterns' accesses cost must be worked out anew
+MIGRATED = 52  # pages moved between nodes
+N_SIZE = 64
 
 # Floats of a run: `State.f`.
 NOW, PHASE_START, PHASE_ACCESSES, BATCH_LEFT = 0, 1, 2, 3
@@ -53,24 +58,57 @@ OVERSLEPT = 11  # by how much the last sampling iteration was longer than the in
 DEBT = 13  # CPU µs that faults took and that have not passed yet
 UNDONE = 14  # kdamond's CPU µs for actions already taken
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
-F_SIZE = 16
+NEXT_COLLAPSE = 20  # when khugepaged collapses again
+BACKGROUND = 21  # share of the workload's CPU that khugepaged takes
+F_SIZE = 24
 
 # Costs and rates: `State.c`.
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
 C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
-C_SIZE = 20
+C_HUGE_FAULT, C_COLLAPSE, C_KHUGEPAGED, C_MIGRATE, C_WALK, C_PAGEOUT_HUGE = 28, 29, 30, 31, 32, 33
+C_SIZE = 40
+
+# Columns of `State.ext_more` and `area_more`, as many as are in use: advice (0 none, 1 hugepage, 2 nohugepage; of an
+# area: pages whose first touch makes a huge page), then how many of the pages in memory are in huge mappings, and how
+# many are on node 1, 2, ...
+X_ADVICE, X_HUGE, X_NODE = 0, 1, 2
+BLOCK = 512
+"""Pages of a huge page."""
 
 # Rows of `State.scheme` (int64) and `State.stats` (int64).
 S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_US, S_NEXT, S_MAX_SNAPSHOTS = range(10)
 S_SIZE = 10
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
-A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD = 0, 1, 2, 3
-ACTIONS = {Action.STAT: A_STAT, Action.PAGEOUT: A_PAGEOUT, Action.WILLNEED: A_WILLNEED, Action.COLD: A_COLD}
+A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE = range(8)
+ACTIONS = {
+    Action.STAT: A_STAT,
+    Action.PAGEOUT: A_PAGEOUT,
+    Action.WILLNEED: A_WILLNEED,
+    Action.COLD: A_COLD,
+    Action.HUGEPAGE: A_HUGEPAGE,
+    Action.NOHUGEPAGE: A_NOHUGEPAGE,
+    Action.COLLAPSE: A_COLLAPSE,
+    Action.MIGRATE_HOT: A_MIGRATE,
+    Action.MIGRATE_COLD: A_MIGRATE,
+}
+_OF_HUGE_PAGES = {Action.HUGEPAGE, Action.NOHUGEPAGE, Action.COLLAPSE}
 
 _I63 = 2**63 - 1
-SAMPLE_COLUMNS = ("t_us", "rss_pages", "swapped", "major_faults", "swap_in", "swap_out", "kdamond_us", "nr_regions")
+_NO_END = 2**60
+SAMPLE_COLUMNS = (
+    "t_us",
+    "rss_pages",
+    "swapped",
+    "major_faults",
+    "swap_in",
+    "swap_out",
+    "kdamond_us",
+    "nr_regions",
+    "huge_pages",
+    "far_pages",
+)
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
 DRAW_SLOTS = 128
@@ -78,7 +116,8 @@ DRAW_SLOTS = 128
 
 
 class State(NamedTuple):
-    """Arrays of one run; sizes: A areas, P phases, Q patterns, R region capacity, E extent capacity, K schemes."""
+    """Arrays of one run; sizes: A areas, P phases, Q patterns, R region capacity, E extent capacity, K schemes, N nodes
+    (1 without tiers), X columns of `ext_more` in use."""
 
     n: np.ndarray  # int64 [N_SIZE]
     f: np.ndarray  # float64 [F_SIZE]
@@ -116,7 +155,10 @@ class State(NamedTuple):
     pattern_hardens: np.ndarray  # int64 [Q] 1: it writes at random
     pattern_step: np.ndarray  # float64 [Q] pages per sequential access
     pattern_weight: np.ndarray  # float64 [Q] chance to be chosen for a batch
-    pattern_rate: np.ndarray  # float64 [Q] accesses per µs undisturbed
+    pattern_rate: np.ndarray  # float64 [Q] accesses per µs undisturbed, with its memory where it is now
+    pattern_access_us: np.ndarray  # float64 [Q] µs of an access to small pages on node 0
+    pattern_batch_us: np.ndarray  # float64 [Q] µs of an access's share of choosing a batch
+    pattern_gain: np.ndarray  # float64 [Q] share of an access's time that a huge mapping saves
     start: np.ndarray  # int64 [2, R] regions, two buffers
     end: np.ndarray  # int64 [2, R]
     nr_accesses: np.ndarray  # int32 [2, R]
@@ -127,9 +169,14 @@ class State(NamedTuple):
     ext_area: np.ndarray  # int64 [E]
     ext_swapped: np.ndarray  # int64 [E] pages of the extent that are in swap, anywhere in it
     ext_untouched: np.ndarray  # int64 [E] pages never touched
+    ext_more: np.ndarray  # int64 [E, X] see X_ADVICE
+    area_more: np.ndarray  # int64 [A, X]
+    node_room: np.ndarray  # int64 [N] pages of memory left on a node
+    node_factor: np.ndarray  # float64 [2, N] by how much a sequential, a random access takes longer there
     scheme: np.ndarray  # int64 [K, S_SIZE]
+    scheme_dests: np.ndarray  # int64 [K, N] weights of the nodes that a scheme migrates to
     stats: np.ndarray  # int64 [K, ST_SIZE]
-    samples: np.ndarray  # float64 [SAMPLE_CAPACITY, 8]
+    samples: np.ndarray  # float64 [SAMPLE_CAPACITY, len(SAMPLE_COLUMNS)]
     trace_t: np.ndarray  # float64 [TRACE_ROWS] µs
     trace_offset: np.ndarray  # int64 [TRACE_ROWS + 1]
     trace_regions: np.ndarray  # int64 [TRACE_REGIONS, 4] start, pages, nr_accesses, age
@@ -146,8 +193,10 @@ def build_state(
     exact: bool,
     max_nr_regions: int,
     nr_schemes: int,
+    columns: int = 0,
 ) -> tuple[State, Layout]:
-    """The state before the first step, DAMON off, with room for that many regions and schemes."""
+    """The state before the first step, DAMON off, with room for that many regions and schemes and with that many
+    columns of `ext_more` (`columns_in_use`)."""
     program = compile_program(workload, machine, pace)
     layout, untouched = program.layout, program.untouched
     areas = layout.areas
@@ -162,6 +211,7 @@ def build_state(
     extents = np.flatnonzero(own == 0)
     mapped = [(s, e) for _, s, e in layout.mapped if (s, e) not in layout.special]
     ranges = three_ranges([(s, e) for _, s, e in layout.mapped])
+    nodes = machine.nodes or (Node(),)
     state = State(
         n=n,
         f=f,
@@ -199,7 +249,10 @@ def build_state(
         pattern_hardens=program.pattern_hardens,
         pattern_step=program.pattern_step,
         pattern_weight=program.pattern_weight,
-        pattern_rate=program.pattern_rate,
+        pattern_rate=program.pattern_rate.copy(),
+        pattern_access_us=program.pattern_access_us,
+        pattern_batch_us=program.pattern_batch_us,
+        pattern_gain=program.pattern_gain,
         start=np.zeros((2, capacity), np.int64),
         end=np.zeros((2, capacity), np.int64),
         nr_accesses=np.zeros((2, capacity), np.int32),
@@ -210,7 +263,12 @@ def build_state(
         ext_area=np.zeros(ext_capacity, np.int64),
         ext_swapped=np.zeros(ext_capacity, np.int64),
         ext_untouched=np.zeros(ext_capacity, np.int64),
+        ext_more=np.zeros((ext_capacity, columns), np.int64),
+        area_more=np.zeros((n_areas, columns), np.int64),
+        node_room=np.array([n.memory_bytes // PAGE or _NO_END for n in nodes], np.int64),
+        node_factor=np.array([[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]),
         scheme=np.zeros((nr_schemes, S_SIZE), np.int64),
+        scheme_dests=np.zeros((nr_schemes, len(nodes)), np.int64),
         stats=np.zeros((nr_schemes, ST_SIZE), np.int64),
         samples=np.zeros((SAMPLE_CAPACITY, len(SAMPLE_COLUMNS))),
         trace_t=np.zeros(TRACE_ROWS if trace else 1),
@@ -226,7 +284,46 @@ def build_state(
     n[UNTOUCHED] = int(untouched.sum())
     n[WORKLOAD_PAGES] = int((state.area_end - state.area_start)[own == 0].sum())
     f[LAST_RSS] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
+    n[THP] = THP_MODES.index(machine.thp)
+    n[BLOCK_SHIFT] = layout.base_address // PAGE % BLOCK
+    f[NEXT_COLLAPSE] = machine.khugepaged_us
+    if columns > 0:
+        _place_at_start(state, layout)
     return state, layout
+
+
+def _place_at_start(state: State, layout: Layout) -> None:
+    # What is filled before the run lies on the first nodes with room, in the order of the workload's regions, and in
+    # huge pages where the policy is always.
+    n = state.n
+    of_area = {int(a): i for i, a in enumerate(state.ext_area[: n[NR_EXTENTS]])}
+    shift = int(n[BLOCK_SHIFT])
+    first, last = -(-shift // BLOCK) * BLOCK - shift, (layout.workload_pages + shift) // BLOCK * BLOCK - shift
+    for a in layout.region_area:
+        i, start, end = of_area[a], int(state.area_start[a]), int(state.area_end[a])
+        resident = end - start - int(state.area_untouched[a])
+        if n[THP] == THP_MODES.index("always"):
+            state.area_more[a, X_ADVICE] = end - start
+            if resident > 0:
+                huge = max(0, min(end, last) - max(start, first))
+                state.ext_more[i, X_HUGE] = state.area_more[a, X_HUGE] = huge
+                n[HUGE] += huge
+        for node in range(state.node_room.size):
+            taken = resident if node == state.node_room.size - 1 else min(resident, max(0, int(state.node_room[node])))
+            state.node_room[node] -= taken
+            if node > 0:
+                state.ext_more[i, X_NODE + node - 1] += taken
+                state.area_more[a, X_NODE + node - 1] += taken
+            resident -= taken
+    n[RATES_STALE] = 1
+
+
+def columns_in_use(machine: Machine, kdamonds: Kdamonds | None) -> int:
+    """How many columns of `State.ext_more` the machine and the schemes' actions need; none cost nothing."""
+    schemes = () if kdamonds is None else kdamonds.kdamonds[0].contexts[0].schemes
+    if len(machine.nodes) > 1:
+        return X_NODE + len(machine.nodes) - 1
+    return X_NODE if machine.thp == "always" or any(s.action in _OF_HUGE_PAGES for s in schemes) else 0
 
 
 def _costs(machine: Machine, pace: Pace) -> np.ndarray:
@@ -241,6 +338,9 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_BY_TIME] = pace.timing == "time"
     c[C_LIMIT] = 0.0 if pace.limit_per_ms is None else pace.limit_per_ms / 1000.0
     c[C_BATCH] = pace.batch
+    c[C_HUGE_FAULT], c[C_COLLAPSE], c[C_KHUGEPAGED] = machine.huge_fault_us, machine.collapse_us, machine.khugepaged_us
+    c[C_MIGRATE], c[C_WALK] = machine.migrate_page_us, machine.walk_page_us
+    c[C_PAGEOUT_HUGE] = machine.pageout_huge_page_us or machine.pageout_page_us
     return c
 
 
@@ -256,4 +356,17 @@ def scheme_rows(kdamonds: Kdamonds) -> np.ndarray:
         row[S_NR_MIN], row[S_NR_MAX] = p.nr_accesses.min & 0xFFFFFFFF, p.nr_accesses.max & 0xFFFFFFFF
         row[S_AGE_MIN], row[S_AGE_MAX] = p.age.min & 0xFFFFFFFF, p.age.max & 0xFFFFFFFF
         row[S_APPLY_US], row[S_MAX_SNAPSHOTS] = s.apply_interval_us, s.max_nr_snapshots
+    return rows
+
+
+def dest_rows(kdamonds: Kdamonds, nr_nodes: int) -> np.ndarray:
+    """Where the schemes of the only context migrate to, as rows of `State.scheme_dests`; nodes that are not there are
+    left out, and a scheme whose nodes are all missing moves nothing."""
+    schemes = kdamonds.kdamonds[0].contexts[0].schemes
+    rows = np.zeros((len(schemes), nr_nodes), np.int64)
+    for row, s in zip(rows, schemes, strict=True):
+        weights = [(d.id, d.weight) for d in s.dests] if s.dests else [(s.target_nid, 1)]
+        for node, weight in weights:
+            if 0 <= node < nr_nodes:
+                row[node] += weight
     return rows

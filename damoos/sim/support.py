@@ -20,7 +20,7 @@ MISSING = {
     "quotas": "quotas and their goals are not simulated",
     "watermarks": "watermarks are not simulated",
     "filters": "scheme filters are not simulated",
-    "actions": "hugepage, nohugepage, collapse, lru_prio, lru_deprio, migrate_hot, migrate_cold are not simulated",
+    "actions": "lru_prio and lru_deprio are not simulated",
 }
 
 

@@ -181,7 +181,7 @@ def test_changing_only_a_scheme_does_not_disturb_monitoring() -> None:
     [
         ({"ops": "paddr"}, "ops"),
         ({"intervals": Intervals(intervals_goal=IntervalsGoal(400, 3, 5_000, 10_000_000))}, "intervals_goal"),
-        ({"schemes": (Scheme(Action.HUGEPAGE, ANYTHING),)}, "action"),
+        ({"schemes": (Scheme(Action.LRU_PRIO, ANYTHING),)}, "action"),
         ({"schemes": (Scheme(Action.PAGEOUT, ANYTHING, quotas=Quotas(ms=10, reset_interval_ms=1000)),)}, "quotas"),
         (
             {"schemes": (Scheme(Action.STAT, ANYTHING, watermarks=Watermarks("free_mem_rate", 1, 3, 2, 1)),)},
