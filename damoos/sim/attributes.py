@@ -6,10 +6,12 @@ converted: their bounds keep their raw numbers although an aggregation now has a
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+Ints = NDArray[np.signedinteger[Any]]
 
 
 def convert_age(age: Ints, old_aggr_us: int, new_aggr_us: int) -> Ints:

@@ -17,7 +17,7 @@ from damoos.workload.pace import Pace
 
 from . import engine
 from .attributes import convert_results
-from .handle import Handle, handle_of
+from .handle import address_of
 from .layout import PAGE
 from .machine import Machine
 from .state import (
@@ -48,6 +48,7 @@ from .state import (
     columns_in_use,
     dest_rows,
     scheme_rows,
+    with_room,
 )
 from .support import check_supported, versions
 
@@ -77,7 +78,6 @@ class SimSession:
         self._trace: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._result: Result | None = None
         self._closed = False
-        self._handle: Handle | None = None
         context = kdamonds.kdamonds[0].contexts[0] if kdamonds is not None else None
         self._state, self._layout = build_state(
             workload,
@@ -91,6 +91,7 @@ class SimSession:
             nr_schemes=len(context.schemes) if context is not None else 0,
             columns=columns_in_use(machine, kdamonds),
         )
+        self._addresses, self._until_us = np.array([address_of(self._state)]), np.zeros(1)
         self._step(engine.BEGIN)
         if kdamonds is not None:
             self._set_attributes(kdamonds)
@@ -109,6 +110,22 @@ class SimSession:
         """Simulated seconds since the start."""
         return float(self._state.f[NOW]) / 1e6
 
+    @property
+    def state(self) -> State:
+        """The arrays of the run as they are now, to be read only; others after a commit."""
+        return self._state
+
+    @property
+    def rss_base_bytes(self) -> int:
+        """What `rss_bytes` of samples and results has besides the workload's pages."""
+        return self._machine.rss_base_bytes
+
+    @property
+    def address(self) -> int:
+        """For `engine.step`, by which a batch moves on. Raises BackendError when closed."""
+        self._must_be_open()
+        return int(self._addresses[0])
+
     def commit(self, kdamonds: Kdamonds) -> Kdamonds:
         """Changes the running configuration as the kernel's `commit` does: schemes by index, ages converted.
 
@@ -125,15 +142,13 @@ class SimSession:
             self._convert(
                 (old.intervals.sample_us, old.intervals.aggr_us), new.intervals.sample_us, new.intervals.aggr_us
             )
-        stats = np.zeros((len(new.schemes), state.stats.shape[1]), np.int64)
-        kept = min(len(stats), len(state.stats))
-        stats[:kept] = state.stats[:kept]
         rows = scheme_rows(kdamonds)
+        kept = min(len(rows), len(state.scheme))
         rows[:kept, S_NEXT] = state.scheme[:kept, S_NEXT]
-        self._state = self._grown(new.nr_regions.max, columns_in_use(self._machine, kdamonds))._replace(
-            scheme=rows, stats=stats, scheme_dests=dest_rows(kdamonds, self._state.node_room.size)
-        )
-        self._handle = None
+        self._state = state = with_room(state, new.nr_regions.max, len(rows), columns_in_use(self._machine, kdamonds))
+        self._addresses[0] = address_of(state)
+        state.scheme[:] = rows
+        state.scheme_dests[:] = dest_rows(kdamonds, state.node_room.size)
         self._set_attributes(kdamonds)
         if changed or len(rows) > kept:
             self._step(engine.RESCHEDULE)
@@ -160,8 +175,8 @@ class SimSession:
             t_s=self.now_s,
             start=start,
             end=end,
-            nr_accesses=counters[cur, :count].copy(),
-            age=state.age[cur, :count].copy(),
+            nr_accesses=counters[cur, :count].astype(np.int64),
+            age=state.age[cur, :count].astype(np.int64),
             sample_us=context.intervals.sample_us,
             aggr_us=context.intervals.aggr_us,
         )
@@ -176,7 +191,7 @@ class SimSession:
             self._must_be_open()
             self._run(math.inf)
             self._step(engine.FINISH)
-            self._flush()
+            self.empty_buffers()
             self._result = self._record()
         return self._result
 
@@ -203,12 +218,11 @@ class SimSession:
 
     def _run(self, until_us: float) -> None:
         while self._step(engine.RUN, until_us):
-            self._flush()
+            self.empty_buffers()
 
     def _step(self, what: int, until_us: float = 0.0) -> bool:
-        if self._handle is None:
-            self._handle = handle_of(self._state)
-        return bool(engine.step(self._handle, what, until_us))
+        self._until_us[0] = until_us
+        return bool(engine.step(self._addresses, what, self._until_us))
 
     def _set_attributes(self, kdamonds: Kdamonds) -> None:
         n, context = self._state.n, kdamonds.kdamonds[0].contexts[0]
@@ -229,20 +243,8 @@ class SimSession:
             mid_window=bool(state.n[PASSED] < state.n[NEXT_AGGR]),
         )
 
-    def _grown(self, max_nr_regions: int, columns: int) -> State:
-        state = self._state
-        if columns > state.ext_more.shape[1]:
-            width = ((0, 0), (0, columns - state.ext_more.shape[1]))
-            state = state._replace(ext_more=np.pad(state.ext_more, width), area_more=np.pad(state.area_more, width))
-        capacity = max_nr_regions * 2 + 3 * state.area_start.size + 64
-        more = capacity - state.start.shape[1]
-        if more <= 0:
-            return state
-        wider = {k: np.pad(getattr(state, k), ((0, 0), (0, more))) for k in _REGION_ARRAYS}
-        longer = {k: np.pad(getattr(state, k), (0, 4 * more)) for k in _EXTENT_ARRAYS}
-        return state._replace(**wider, **longer, ext_more=np.pad(state.ext_more, ((0, 4 * more), (0, 0))))
-
-    def _flush(self) -> None:
+    def empty_buffers(self) -> None:
+        """Makes room for more samples and traces."""
         n = self._state.n
         self._samples.append(self._state.samples[: n[NR_SAMPLES]].copy())
         rows, regions = int(n[NR_TRACE_ROWS]), int(n[NR_TRACE_REGIONS])
@@ -322,7 +324,3 @@ class SimSession:
             areas=tuple((name, area.start, area.end - area.start) for name, area in placed),
             maps=tuple((name, start, end - start) for name, start, end in layout.mapped),
         )
-
-
-_REGION_ARRAYS = ("start", "end", "nr_accesses", "last_nr_accesses", "age")
-_EXTENT_ARRAYS = ("ext_start", "ext_end", "ext_area", "ext_swapped", "ext_untouched")

@@ -14,6 +14,7 @@ from .state import (
     MIGRATED,
     NR_EXTENTS,
     RATES_STALE,
+    SEEN_PHASE,
     X_HUGE,
     X_NODE,
 )
@@ -83,7 +84,7 @@ def _fetch(st, i, node, pages, dests, total):
 @kernel
 def refresh_rates(st):
     """Works out anew how fast each pattern is with its memory where it is: on which nodes, in what pages."""
-    st.n[RATES_STALE] = 0
+    st.n[RATES_STALE], st.n[SEEN_PHASE] = 0, -1
     for q in range(st.pattern_rate.size):
         a = st.pattern_area[q]
         resident = max(1, st.area_end[a] - st.area_start[a] - st.area_swapped[a] - st.area_untouched[a])
@@ -94,3 +95,8 @@ def refresh_rates(st):
         # In steps of half a percent, so that tables of hit counts stay valid while pages trickle.
         factor = math.floor(factor * 200.0 + 0.5) / 200.0
         st.pattern_rate[q] = 1.0 / (st.pattern_access_us[q] * factor + st.pattern_batch_us[q])
+    for ph in range(st.phase_cost.size):
+        cost = 0.0
+        for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
+            cost += st.pattern_weight[q] / st.pattern_rate[q]
+        st.phase_cost[ph] = cost
