@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 
 from damoos.backend.result import PhaseResult, Result, Samples, Trace
+from damoos.damon.access_units import samples_per_aggregation
 from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
 from damoos.errors import BackendError
@@ -16,19 +17,25 @@ from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
 from . import engine
-from .attributes import convert_results
 from .handle import Handle, handle_of
 from .layout import PAGE
 from .machine import Machine
+from .program import compile_program
 from .state import (
+    AGGR_SAMPLES,
     AGGR_US,
+    ASKED_AGGR_US,
+    ASKED_SAMPLE_US,
     CUR,
     DONE,
+    GOAL_ACCESS_BP,
+    GOAL_AGGRS,
+    GOAL_MAX_US,
+    GOAL_MIN_US,
     KDAMOND_CPU,
     MAJOR_FAULTS,
     MAX_REGIONS,
     MIN_REGIONS,
-    NEXT_AGGR,
     NOW,
     NR_AGGREGATIONS,
     NR_REGIONS,
@@ -37,17 +44,19 @@ from .state import (
     NR_TRACE_ROWS,
     PASSED,
     RSS_INTEGRAL,
-    S_NEXT,
     SAMPLE_US,
     SUM_REGIONS,
     SWAP_IN,
     SWAP_OUT,
+    S_APPLY_US,
+    S_NEXT,
     UPDATE_US,
+    WATERMARKS,
     State,
     build_state,
-    scheme_rows,
 )
 from .support import check_supported, versions
+from .tables import G_LAST, Q_ACTIVE, S_FIRST_GOAL, S_LAST_GOAL, scheme_tables
 
 
 class SimSession:
@@ -76,7 +85,8 @@ class SimSession:
         self._result: Result | None = None
         self._closed = False
         self._handle: Handle | None = None
-        context = kdamonds.kdamonds[0].contexts[0] if kdamonds is not None else None
+        context = kdamonds.context if kdamonds is not None else _NO_CONTEXT
+        base = compile_program(workload, machine, pace).layout.base_address
         self._state, self._layout = build_state(
             workload,
             machine,
@@ -85,13 +95,14 @@ class SimSession:
             sample_every_us=sample_every_us,
             trace=trace,
             exact=exact,
-            max_nr_regions=context.nr_regions.max if context is not None else 0,
-            nr_schemes=len(context.schemes) if context is not None else 0,
+            max_nr_regions=context.nr_regions.max if kdamonds is not None else 0,
+            schemes=scheme_tables(context, base),
         )
         self._step(engine.BEGIN)
         if kdamonds is not None:
-            self._set_attributes(kdamonds)
-            self._state.scheme[:] = scheme_rows(kdamonds)
+            n, attributes = self._state.n, _attributes(context)
+            n[list(attributes)] = list(attributes.values())
+            n[WATERMARKS] = _has_watermarks(context)
             self._step(engine.TURN_ON)
             self._applied = kdamonds
 
@@ -114,23 +125,15 @@ class SimSession:
         if self._applied is None:
             raise BackendError("commit: this run was started without DAMON; start it with kdamonds to change them")
         check_supported(kdamonds)
-        state = self._state
-        old, new = self._applied.kdamonds[0].contexts[0], kdamonds.kdamonds[0].contexts[0]
-        changed = (old.intervals, old.nr_regions) != (new.intervals, new.nr_regions)
+        context = kdamonds.context
+        self._set_schemes(context)
+        n, asked = self._state.n, _attributes(context)
+        changed = any(n[i] != value for i, value in asked.items())
+        n[ASKED_SAMPLE_US], n[ASKED_AGGR_US] = asked.pop(SAMPLE_US), asked.pop(AGGR_US)
+        n[list(asked)] = list(asked.values())
+        n[WATERMARKS] = _has_watermarks(context)
         if changed:
-            self._convert(
-                (old.intervals.sample_us, old.intervals.aggr_us), new.intervals.sample_us, new.intervals.aggr_us
-            )
-        stats = np.zeros((len(new.schemes), state.stats.shape[1]), np.int64)
-        kept = min(len(stats), len(state.stats))
-        stats[:kept] = state.stats[:kept]
-        rows = scheme_rows(kdamonds)
-        rows[:kept, S_NEXT] = state.scheme[:kept, S_NEXT]
-        self._state = self._grown(new.nr_regions.max)._replace(scheme=rows, stats=stats)
-        self._handle = None
-        self._set_attributes(kdamonds)
-        if changed or len(rows) > kept:
-            self._step(engine.RESCHEDULE)
+            self._step(engine.SET_ATTRIBUTES)
         self._applied = self._asked = kdamonds
         return kdamonds
 
@@ -204,24 +207,28 @@ class SimSession:
             self._handle = handle_of(self._state)
         return bool(engine.step(self._handle, what, until_us))
 
-    def _set_attributes(self, kdamonds: Kdamonds) -> None:
-        n, context = self._state.n, kdamonds.kdamonds[0].contexts[0]
-        n[SAMPLE_US], n[AGGR_US] = context.intervals.sample_us, context.intervals.aggr_us
-        n[UPDATE_US] = context.intervals.ops_update_us
-        n[MIN_REGIONS], n[MAX_REGIONS] = context.nr_regions.min, context.nr_regions.max
-
-    def _convert(self, old: tuple[int, int], sample_us: int, aggr_us: int) -> None:
-        state = self._state
-        cur, count = int(state.n[CUR]), int(state.n[NR_REGIONS])
-        live = (cur, slice(count))
-        state.nr_accesses[live], state.last_nr_accesses[live], state.age[live] = convert_results(
-            state.nr_accesses[live],
-            state.last_nr_accesses[live],
-            state.age[live],
-            old,
-            (sample_us, aggr_us),
-            mid_window=bool(state.n[PASSED] < state.n[NEXT_AGGR]),
-        )
+    def _set_schemes(self, context: Context) -> None:
+        # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.
+        old, new = self._state, scheme_tables(context, self._layout.base_address)
+        kept = min(len(old.scheme), len(new.scheme))
+        stats = np.zeros((len(new.scheme), old.stats.shape[1]), np.int64)
+        stats[:kept] = old.stats[:kept]
+        new.scheme[:kept, S_NEXT] = old.scheme[:kept, S_NEXT]
+        for row in new.scheme[kept:]:
+            row[S_NEXT] = old.n[PASSED] + (row[S_APPLY_US] or old.n[AGGR_US]) // max(1, old.n[SAMPLE_US])
+        new.quota[:kept, :Q_ACTIVE] = old.quota[:kept, :Q_ACTIVE]
+        for k in range(kept):
+            (was, until), (now, end) = old.scheme[k, _GOALS], new.scheme[k, _GOALS]
+            goals = min(until - was, end - now)
+            new.goal[now : now + goals, G_LAST] = old.goal[was : was + goals, G_LAST]
+        arrays = {"stats": stats, **new._asdict()}
+        if all(getattr(old, name).shape == array.shape for name, array in arrays.items()):
+            for name, array in arrays.items():
+                getattr(old, name)[:] = array
+        else:
+            self._state, self._handle = old._replace(**arrays), None
+        if context.nr_regions.max > old.n[MAX_REGIONS]:
+            self._state, self._handle = self._grown(context.nr_regions.max), None
 
     def _grown(self, max_nr_regions: int) -> State:
         state = self._state
@@ -313,5 +320,28 @@ class SimSession:
         )
 
 
+def _attributes(context: Context) -> dict[int, int]:
+    # The monitoring attributes by their index in `State.n`.
+    intervals, goal = context.intervals, context.intervals.intervals_goal
+    return {
+        SAMPLE_US: intervals.sample_us,
+        AGGR_US: intervals.aggr_us,
+        UPDATE_US: intervals.ops_update_us,
+        MIN_REGIONS: context.nr_regions.min,
+        MAX_REGIONS: context.nr_regions.max,
+        AGGR_SAMPLES: samples_per_aggregation(intervals),
+        GOAL_ACCESS_BP: goal.access_bp,
+        GOAL_AGGRS: goal.aggrs,
+        GOAL_MIN_US: goal.min_sample_us,
+        GOAL_MAX_US: goal.max_sample_us,
+    }
+
+
+def _has_watermarks(context: Context) -> bool:
+    return any(scheme.watermarks.metric != "none" for scheme in context.schemes)
+
+
+_NO_CONTEXT = Context()
+_GOALS = [S_FIRST_GOAL, S_LAST_GOAL]
 _REGION_ARRAYS = ("start", "end", "nr_accesses", "last_nr_accesses", "age")
 _EXTENT_ARRAYS = ("ext_start", "ext_end", "ext_area", "ext_swapped", "ext_untouched")

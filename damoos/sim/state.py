@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.features import kernel_version
 from damoos.damon.schemes import Action
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .layout import Layout, three_ranges
+from .layout import PAGE, Layout, three_ranges
 from .machine import Machine
 from .program import compile_program
 from .rng import seed_streams
@@ -40,7 +40,16 @@ TOTAL_PAGES = 33  # pages that the regions cover
 CHECK_MIN = 34  # whether regions may be longer than the minimal number of regions allows
 WORKLOAD_PAGES = 35  # pages of areas that can be paged out
 HARD_OUT = 36  # pages paged out that are hard to compress
-N_SIZE = 40
+WALK_NEXT, UNVISITED = 44, 45  # of the walk over regions by schemes: see schemes.cut
+KERNEL = 46  # whose behaviour is simulated: major * 100 + minor
+WATERMARKS = 47  # whether any scheme has watermarks
+AGGR_SAMPLES, NEXT_TUNE = 48, 49  # samples that auto-tuning keeps an aggregation at; its next turn, in iterations
+GOAL_ACCESS_BP, GOAL_AGGRS, GOAL_MIN_US, GOAL_MAX_US = 50, 51, 52, 53
+ASKED_SAMPLE_US, ASKED_AGGR_US = 54, 55  # intervals that the next `engine.SET_ATTRIBUTES` goes over to
+N_SIZE = 64
+
+V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
+"""Kernels as `KERNEL` counts them."""
 
 # Floats of a run: `State.f`.
 NOW, PHASE_START, PHASE_ACCESSES, BATCH_LEFT = 0, 1, 2, 3
@@ -52,29 +61,40 @@ STEADY_ACCESSES = 10  # accesses of the stretch that was found to be steady
 OVERSLEPT = 11  # by how much the last sampling iteration was longer than the interval, in steps; see engine.iteration
 DEBT = 13  # CPU µs that faults took and that have not passed yet
 UNDONE = 14  # kdamond's CPU µs for actions already taken
+REST_UNTIL = 15  # until when kdamond sleeps since watermarks keep all schemes inactive
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
-F_SIZE = 16
+F_SIZE = 24
 
 # Costs and rates: `State.c`.
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
 C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
-C_SIZE = 20
+C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL = 24, 25, 26, 27
+C_SIZE = 32
 
 # Rows of `State.scheme` (int64) and `State.stats` (int64).
 S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_US, S_NEXT, S_MAX_SNAPSHOTS = range(10)
-S_SIZE = 10
+S_SIZE = 32  # the others: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
+NR_SCORES = 100
 A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD = 0, 1, 2, 3
 ACTIONS = {Action.STAT: A_STAT, Action.PAGEOUT: A_PAGEOUT, Action.WILLNEED: A_WILLNEED, Action.COLD: A_COLD}
 
-_I63 = 2**63 - 1
 SAMPLE_COLUMNS = ("t_us", "rss_pages", "swapped", "major_faults", "swap_in", "swap_out", "kdamond_us", "nr_regions")
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
 DRAW_SLOTS = 128
 """Hit counts that tables are kept for; more sampling intervals at once are drawn without."""
+
+
+class SchemeTables(NamedTuple):
+    """Schemes as rows, int64: [K, S_SIZE], [K, Q_SIZE], [G, G_SIZE], [F, FL_SIZE]; made by `tables.scheme_tables`."""
+
+    scheme: np.ndarray
+    quota: np.ndarray
+    goal: np.ndarray
+    filter: np.ndarray
 
 
 class State(NamedTuple):
@@ -129,6 +149,10 @@ class State(NamedTuple):
     ext_untouched: np.ndarray  # int64 [E] pages never touched
     scheme: np.ndarray  # int64 [K, S_SIZE]
     stats: np.ndarray  # int64 [K, ST_SIZE]
+    quota: np.ndarray  # int64 [K, Q_SIZE], see tables.py
+    goal: np.ndarray  # int64 [G, G_SIZE]
+    filter: np.ndarray  # int64 [F, FL_SIZE]
+    histogram: np.ndarray  # int64 [NR_SCORES] bytes of regions by score
     samples: np.ndarray  # float64 [SAMPLE_CAPACITY, 8]
     trace_t: np.ndarray  # float64 [TRACE_ROWS] µs
     trace_offset: np.ndarray  # int64 [TRACE_ROWS + 1]
@@ -145,9 +169,9 @@ def build_state(
     trace: bool,
     exact: bool,
     max_nr_regions: int,
-    nr_schemes: int,
+    schemes: SchemeTables,
 ) -> tuple[State, Layout]:
-    """The state before the first step, DAMON off, with room for that many regions and schemes."""
+    """The state before the first step, DAMON off, with room for that many regions."""
     program = compile_program(workload, machine, pace)
     layout, untouched = program.layout, program.untouched
     areas = layout.areas
@@ -156,6 +180,7 @@ def build_state(
     f = np.zeros(F_SIZE)
     f[SAMPLE_EVERY] = sample_every_us
     n[TRACE], n[EXACT] = trace, exact
+    n[KERNEL] = kernel_number(machine.kernel)
     capacity = max_nr_regions * 2 + 3 * n_areas + 64
     ext_capacity = 4 * capacity + 64
     own = np.array([a.hot_pages for a in areas], np.int64)
@@ -210,8 +235,12 @@ def build_state(
         ext_area=np.zeros(ext_capacity, np.int64),
         ext_swapped=np.zeros(ext_capacity, np.int64),
         ext_untouched=np.zeros(ext_capacity, np.int64),
-        scheme=np.zeros((nr_schemes, S_SIZE), np.int64),
-        stats=np.zeros((nr_schemes, ST_SIZE), np.int64),
+        scheme=schemes.scheme,
+        stats=np.zeros((len(schemes.scheme), ST_SIZE), np.int64),
+        quota=schemes.quota,
+        goal=schemes.goal,
+        filter=schemes.filter,
+        histogram=np.zeros(NR_SCORES, np.int64),
         samples=np.zeros((SAMPLE_CAPACITY, len(SAMPLE_COLUMNS))),
         trace_t=np.zeros(TRACE_ROWS if trace else 1),
         trace_offset=np.zeros((TRACE_ROWS if trace else 1) + 1, np.int64),
@@ -241,19 +270,12 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_BY_TIME] = pace.timing == "time"
     c[C_LIMIT] = 0.0 if pace.limit_per_ms is None else pace.limit_per_ms / 1000.0
     c[C_BATCH] = pace.batch
+    c[C_MEMORY], c[C_MEMORY_USED] = machine.memory_bytes // PAGE, machine.memory_used_bytes // PAGE
+    c[C_SWAP_MEMORY], c[C_STALL] = machine.swap_memory_share, machine.stall_share
     return c
 
 
-def scheme_rows(kdamonds: Kdamonds) -> np.ndarray:
-    """The schemes of the only context as rows of `State.scheme`; sizes in bytes, saturated to 63 bits."""
-    schemes = kdamonds.kdamonds[0].contexts[0].schemes
-    rows = np.zeros((len(schemes), S_SIZE), np.int64)
-    for row, s in zip(rows, schemes, strict=True):
-        p = s.access_pattern
-        row[S_ACTION] = ACTIONS[s.action]
-        row[S_SZ_MIN], row[S_SZ_MAX] = min(p.sz.min, _I63), min(p.sz.max, _I63)
-        # Kernel: both bounds are 32 bit inside, a larger value written to sysfs is truncated.
-        row[S_NR_MIN], row[S_NR_MAX] = p.nr_accesses.min & 0xFFFFFFFF, p.nr_accesses.max & 0xFFFFFFFF
-        row[S_AGE_MIN], row[S_AGE_MAX] = p.age.min & 0xFFFFFFFF, p.age.max & 0xFFFFFFFF
-        row[S_APPLY_US], row[S_MAX_SNAPSHOTS] = s.apply_interval_us, s.max_nr_snapshots
-    return rows
+def kernel_number(version: str) -> int:
+    """A Linux version as `KERNEL` counts: 7.3 is 703. Raises InputError."""
+    major, minor = kernel_version(version)
+    return major * 100 + minor
