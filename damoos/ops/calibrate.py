@@ -21,7 +21,11 @@ from damoos.sim.machine import Machine
 from .calibrate_runs import STAGES, Bench
 
 REPEATS = 3
-_COSTS = tuple(f.name for f in dataclasses.fields(Machine) if f.name not in ("name", "title", "description"))
+_COSTS = tuple(
+    f.name
+    for f in dataclasses.fields(Machine)
+    if f.default is dataclasses.MISSING and f.name not in ("name", "title", "description")
+)
 _ONLY_SHARED = ("switch_us", "start_us", "wait_share")
 
 Progress = Callable[[str, int, int], None]

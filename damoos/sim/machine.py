@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from damoos.catalogue import check_keys, find, line_of, read_toml
 from damoos.errors import ConfigError
+
+THP_MODES = ("never", "madvise", "always")
+MAX_NODES = 4
+
+
+@dataclass(frozen=True)
+class Node:
+    """A NUMA node: `memory_bytes` of room for the workload (0: without end), and by how much an access takes longer
+    than on node 0, random (latency) and sequential (bandwidth)."""
+
+    memory_bytes: int = 0
+    random_factor: float = 1.0
+    sequential_factor: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +41,13 @@ class Machine:
     the workload `switch_us` more than kdamond's CPU, and kdamond waits `wait_share` of its own CPU time for the CPU
     while the workload runs; turning DAMON on takes the workload `start_us` once.
     `rss_base_bytes`: resident memory of the process that can't be paged out.
+
+    What follows may be left out of a file. Huge pages: `thp`, the policy never, madvise or always;
+    `huge_random_gain`, `huge_sequential_gain` the share of an access's time that a huge mapping saves (0 to 1);
+    `huge_fault_us` the first touch of 2 MiB; `collapse_us` making 2 MiB of small pages huge;
+    `khugepaged_us` time between two such collapses by khugepaged (0: it does not run).
+    Tiers: `nodes`, up to four, node 0 first; `migrate_page_us` kdamond's CPU per page moved, `walk_page_us` per page
+    that a folio-based action (migration, LRU) looks at.
     """
 
     name: str
@@ -53,6 +74,15 @@ class Machine:
     wait_share: float
     start_us: float
     rss_base_bytes: int
+    thp: str = "never"
+    huge_random_gain: float = 0.0
+    huge_sequential_gain: float = 0.0
+    huge_fault_us: float = 0.0
+    collapse_us: float = 0.0
+    khugepaged_us: float = 0.0
+    nodes: tuple[Node, ...] = ()
+    migrate_page_us: float = 0.0
+    walk_page_us: float = 0.0
 
 
 _POSITIVE = {"sequential_per_ms", "random_per_ms", "tick_us", "coarse_sleep_us", "readahead_pages"}
@@ -65,24 +95,55 @@ def load_machine(name_or_path: str) -> Machine:
 
 
 def read_machine(path: Path) -> Machine:
-    """Reads one machine model; every key is required. Raises ConfigError with file, key, value."""
-    table = read_toml(path)
-    wanted = {f.name: f.type for f in fields(Machine) if f.name != "name"}
+    """Reads one machine model; keys without a default are required. Raises ConfigError with file, key, value."""
+    return machine_of(read_toml(path), path)
+
+
+def machine_of(table: dict[str, Any], path: Path) -> Machine:
+    """The machine model that a file's `table` describes; named after the file."""
+    wanted = {f.name: f for f in fields(Machine) if f.name != "name"}
     check_keys(table, wanted, path)
-    values: dict[str, object] = {}
-    for key, kind in wanted.items():
-        if key not in table:
+    values: dict[str, Any] = {}
+    for key, field in wanted.items():
+        if key in table:
+            values[key] = _nodes(table[key], path) if key == "nodes" else _value(key, table[key], str(field.type), path)
+        elif field.default is MISSING:
             raise ConfigError("missing", file=path, field=key)
-        value = table[key]
-        if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
-        if type(value).__name__ != kind:
+    if values.get("thp", "never") not in THP_MODES:
+        raise ConfigError(
+            "unknown policy",
+            file=path,
+            line=line_of(path, "thp"),
+            field="thp",
+            value=values["thp"],
+            allowed=", ".join(THP_MODES),
+        )
+    return Machine(name=path.stem, **values)
+
+
+def _value(key: str, value: Any, kind: str, path: Path) -> Any:
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value).__name__ != kind:
+        raise ConfigError("wrong type", file=path, line=line_of(path, key), field=key, value=value, allowed=kind)
+    if isinstance(value, int | float) and (value < 0 or (value == 0 and key in _POSITIVE)):
+        raise ConfigError(
+            "out of range", file=path, line=line_of(path, key), field=key, value=value, allowed="positive"
+        )
+    return value
+
+
+def _nodes(tables: Any, path: Path) -> tuple[Node, ...]:
+    if not isinstance(tables, list) or len(tables) > MAX_NODES:
+        raise ConfigError("not a list of nodes", file=path, field="nodes", allowed=f"up to {MAX_NODES} [[nodes]]")
+    found = []
+    for number, table in enumerate(tables):
+        kinds = {f.name: str(f.type) for f in fields(Node)}
+        check_keys(table, kinds, path)
+        node = Node(**{key: _value(key, value, kinds[key], path) for key, value in table.items()})
+        if min(node.random_factor, node.sequential_factor) <= 0.0:
             raise ConfigError(
-                "wrong type", file=path, line=line_of(path, key), field=key, value=value, allowed=str(kind)
+                "out of range", file=path, field=f"nodes[{number}]", value=node, allowed="factors above 0"
             )
-        if isinstance(value, int | float) and (value < 0 or (value == 0 and key in _POSITIVE)):
-            raise ConfigError(
-                "out of range", file=path, line=line_of(path, key), field=key, value=value, allowed="positive"
-            )
-        values[key] = value
-    return Machine(name=path.stem, **values)  # type: ignore[arg-type]
+        found.append(node)
+    return tuple(found)
