@@ -29,7 +29,6 @@ from .schemes import apply_schemes
 from .state import (
     ASKED_AGGR_US,
     ASKED_SAMPLE_US,
-    CUR,
     C_COARSE,
     C_REGION,
     C_SAMPLE,
@@ -39,6 +38,7 @@ from .state import (
     C_SWITCH,
     C_TICK,
     C_WAIT,
+    CUR,
     DAMON_ON,
     DEBT,
     DONE,
@@ -54,10 +54,10 @@ from .state import (
     OVERSLEPT,
     PASSED,
     REST_UNTIL,
+    S_NEXT,
     SAMPLE_EVERY,
     SAMPLE_US,
     SUM_REGIONS,
-    S_NEXT,
     UPDATE_US,
     WATERMARKS,
 )

@@ -75,20 +75,6 @@ def apply_schemes(st):
     out = -1
     i = 0
     while i < st.n[NR_REGIONS]:
-        # 7.3 joins a region with its left neighbour again while it walks if nothing tells them apart: splits of the
-        # last window that found nothing end here instead of in the next merge.
-        if (
-            joins
-            and out >= 0
-            and end[out] == start[i]
-            and age[out] == age[i]
-            and nr[out] == nr[i]
-            and last[out] == last[i]
-            and end[i] - start[out] <= limit
-        ):
-            end[out] = end[i]
-            i += 1
-            continue
         out += 1
         if out < i:
             start[out], end[out], nr[out], last[out], age[out] = start[i], end[i], nr[i], last[i], age[i]
@@ -113,6 +99,19 @@ def apply_schemes(st):
                 st.n[WALK_NEXT] = i
                 out = _apply_within_limits(st, k, cur, out, rate)
                 i = st.n[WALK_NEXT]
+        # 7.3 joins a region with its left neighbour again if nothing tells them apart, so that pieces cut for a quota
+        # do not stay.
+        if (
+            joins
+            and out > 0
+            and end[out - 1] == start[out]
+            and age[out - 1] == age[out]
+            and nr[out - 1] == nr[out]
+            and last[out - 1] == last[out]
+            and end[out] - start[out - 1] <= limit
+        ):
+            end[out - 1] = end[out]
+            out -= 1
     st.n[NR_REGIONS] = out + 1
     work(st)
     for k in range(schemes.shape[0]):

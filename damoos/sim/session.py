@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import TracebackType
 from typing import Self
@@ -44,12 +45,12 @@ from .state import (
     NR_TRACE_ROWS,
     PASSED,
     RSS_INTEGRAL,
+    S_APPLY_US,
+    S_NEXT,
     SAMPLE_US,
     SUM_REGIONS,
     SWAP_IN,
     SWAP_OUT,
-    S_APPLY_US,
-    S_NEXT,
     UPDATE_US,
     WATERMARKS,
     State,
@@ -76,7 +77,7 @@ class SimSession:
         exact: bool,
     ) -> None:
         if kdamonds is not None:
-            check_supported(kdamonds)
+            check_supported(kdamonds, machine)
         self._backend, self._machine, self._workload, self._seed = backend, machine, workload, seed
         self._asked = kdamonds
         self._applied: Kdamonds | None = None
@@ -124,7 +125,7 @@ class SimSession:
         self._must_be_open()
         if self._applied is None:
             raise BackendError("commit: this run was started without DAMON; start it with kdamonds to change them")
-        check_supported(kdamonds)
+        check_supported(kdamonds, self._machine)
         context = kdamonds.context
         self._set_schemes(context)
         n, asked = self._state.n, _attributes(context)
@@ -147,7 +148,8 @@ class SimSession:
 
     def snapshot(self) -> Snapshot:
         """The regions of now with the counters of the last finished window (before the first: of the running one)."""
-        state, context = self._state, self._context()
+        self._must_monitor()
+        state = self._state
         cur, count = int(state.n[CUR]), int(state.n[NR_REGIONS])
         counters = state.last_nr_accesses if state.n[NR_AGGREGATIONS] > 0 else state.nr_accesses
         base = self._layout.base_address
@@ -159,8 +161,8 @@ class SimSession:
             end=end,
             nr_accesses=counters[cur, :count].copy(),
             age=state.age[cur, :count].copy(),
-            sample_us=context.intervals.sample_us,
-            aggr_us=context.intervals.aggr_us,
+            sample_us=int(state.n[SAMPLE_US]),
+            aggr_us=int(state.n[AGGR_US]),
         )
 
     def stats(self) -> tuple[SchemeStats, ...]:
@@ -193,10 +195,9 @@ class SimSession:
         if self._closed:
             raise BackendError("this session is closed")
 
-    def _context(self) -> Context:
+    def _must_monitor(self) -> None:
         if self._applied is None:
             raise BackendError("this run was started without DAMON: it has no regions")
-        return self._applied.kdamonds[0].contexts[0]
 
     def _run(self, until_us: float) -> None:
         while self._step(engine.RUN, until_us):
@@ -295,10 +296,18 @@ class SimSession:
             ),
             samples=samples,
             asked=self._asked,
-            applied=self._applied,
+            applied=self._applied_now(),
             trace=self._full_trace() if self._trace else None,
             versions=versions(),
         )
+
+    def _applied_now(self) -> Kdamonds | None:
+        # With the intervals that auto-tuning has arrived at.
+        if self._applied is None:
+            return None
+        context, n = self._applied.context, self._state.n
+        intervals = dataclasses.replace(context.intervals, sample_us=int(n[SAMPLE_US]), aggr_us=int(n[AGGR_US]))
+        return self._applied.with_context(dataclasses.replace(context, intervals=intervals))
 
     def _full_trace(self) -> Trace:
         offsets, base = [np.zeros(1, np.int64)], 0

@@ -62,6 +62,7 @@ OVERSLEPT = 11  # by how much the last sampling iteration was longer than the in
 DEBT = 13  # CPU µs that faults took and that have not passed yet
 UNDONE = 14  # kdamond's CPU µs for actions already taken
 REST_UNTIL = 15  # until when kdamond sleeps since watermarks keep all schemes inactive
+TAKEN, LISTED, LIST_LIMIT, LIST_DECAY_AT = 16, 17, 18, 19  # of the machine's free memory: see vmstat.free_pages
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
 F_SIZE = 24
 
@@ -69,7 +70,7 @@ F_SIZE = 24
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
 C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
-C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL = 24, 25, 26, 27
+C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL, C_PCP = 24, 25, 26, 27, 28
 C_SIZE = 32
 
 # Rows of `State.scheme` (int64) and `State.stats` (int64).
@@ -254,7 +255,7 @@ def build_state(
     n[NR_EXTENTS] = k
     n[UNTOUCHED] = int(untouched.sum())
     n[WORKLOAD_PAGES] = int((state.area_end - state.area_start)[own == 0].sum())
-    f[LAST_RSS] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
+    f[LAST_RSS] = f[TAKEN] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
     return state, layout
 
 
@@ -272,6 +273,7 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_BATCH] = pace.batch
     c[C_MEMORY], c[C_MEMORY_USED] = machine.memory_bytes // PAGE, machine.memory_used_bytes // PAGE
     c[C_SWAP_MEMORY], c[C_STALL] = machine.swap_memory_share, machine.stall_share
+    c[C_PCP] = machine.pcp_share * c[C_MEMORY]
     return c
 
 

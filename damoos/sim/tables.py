@@ -86,7 +86,9 @@ METRICS = {
 
 FL_TYPE, FL_MATCHING, FL_ALLOW, FL_LOW, FL_HIGH = range(5)
 FL_SIZE = 5
-FILTER_ADDR, FILTER_TARGET, FILTER_ANON, FILTER_ACTIVE, FILTER_MEMCG, FILTER_YOUNG, FILTER_HUGE, FILTER_UNMAPPED = range(8)
+FILTER_ADDR, FILTER_TARGET, FILTER_ANON, FILTER_ACTIVE, FILTER_MEMCG, FILTER_YOUNG, FILTER_HUGE, FILTER_UNMAPPED = (
+    range(8)
+)
 FILTERS = {
     "addr": FILTER_ADDR,
     "target": FILTER_TARGET,
@@ -197,5 +199,3 @@ def _filter_row(f: Filter, base_address: int) -> list[int]:
     elif f.type == "hugepage_size":
         low, high = min(f.min, _I63), min(f.max, _I63)
     return [FILTERS[f.type], f.matching, f.allow, low, high]
-
-
