@@ -10,6 +10,7 @@ import math
 
 from .attributes import schedule, set_intervals
 from .closely import advance_closely
+from .handle import handle_at
 from .intervals import tune_intervals
 from .jit import entry, kernel
 from .monitor import check_accesses, check_each
@@ -211,13 +212,8 @@ BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH = range(5)
 """What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; go on; last sample."""
 
 
-@entry
-def step(st, what, until_us):
-    """The only entry point, so that there is one thing to compile: does `what` to the run behind handle `st`.
-
-    RUN goes on to `until_us` or the end of the workload, and returns True when the buffers are full and must be emptied
-    before it is called again.
-    """
+@kernel
+def _step(st, what, until_us):
     if what == BEGIN:
         elapse(st, 1e-9)
         begin_phase(st)
@@ -236,3 +232,17 @@ def step(st, what, until_us):
             else:
                 _workload_alone(st, math.inf)
     return buffers_full(st)
+
+
+@entry
+def step(addresses, what, until_us):
+    """The only entry point, so that there is one thing to compile: does `what` to each run of a batch.
+
+    `addresses`: int64 [N], of the tables of the runs' states; `until_us`: float64 [N]. RUN goes on to `until_us` or the
+    end of the workload. Returns True when buffers of a run are full and must be emptied before it can go on.
+    """
+    full = False
+    for i in range(addresses.size):
+        if _step(handle_at(addresses[i]), what, until_us[i]):
+            full = True
+    return full

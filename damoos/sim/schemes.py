@@ -36,7 +36,7 @@ from .state import (
     V7_3,
     WALK_NEXT,
 )
-from .tables import LIMIT_CORE, LIMIT_QUOTA, Q_ACTIVE, Q_MIN_SCORE, S_LIMITS
+from .tables import LIMIT_CORE, LIMIT_QUOTA, Q_ACTIVE, Q_DUE, Q_MIN_SCORE, S_LIMITS
 
 _PAGE = 4096
 
@@ -53,14 +53,17 @@ def apply_period(st, k):
 @kernel
 def apply_schemes(st):
     """Applies every scheme whose time has come to every region of its pattern. Regions are the outer loop."""
-    schemes = st.scheme
-    due = False
+    schemes, private = st.scheme, st.quota
+    any_due = limited = False
     for k in range(schemes.shape[0]):
-        if _is_due(st, k):
-            due = True
+        due = st.n[PASSED] >= schemes[k, S_NEXT] and private[k, Q_ACTIVE] != 0
+        private[k, Q_DUE] = due
+        if due:
+            any_due = True
+            limited = limited or schemes[k, S_LIMITS] != 0
             if schemes[k, S_LIMITS] & LIMIT_QUOTA != 0:
                 adjust_quota(st, k)
-    if not due:
+    if not any_due:
         return
     cur, limit = st.n[CUR], st.n[SIZE_LIMIT]
     start, end, nr, last, age = (
@@ -74,17 +77,18 @@ def apply_schemes(st):
     joins = st.n[KERNEL] >= V7_3
     out = -1
     i = 0
-    while i < st.n[NR_REGIONS]:
+    count = st.n[NR_REGIONS]
+    while i < count:
         out += 1
         if out < i:
             start[out], end[out], nr[out], last[out], age[out] = start[i], end[i], nr[i], last[i], age[i]
         i += 1
-        if st.n[UNVISITED] > 0:
+        if limited and st.n[UNVISITED] > 0:
             st.n[UNVISITED] -= 1
             continue
         rate = moving_sum(nr[out], last[out], left_bp)
         for k in range(schemes.shape[0]):
-            if not _is_due(st, k):
+            if private[k, Q_DUE] == 0:
                 continue
             if schemes[k, S_LIMITS] == 0:
                 if _exhausted(st, k):
@@ -93,12 +97,12 @@ def apply_schemes(st):
                     _apply(st, k, start[out], end[out])
                     if schemes[k, S_ACTION] != A_STAT:
                         age[out] = 0
-                if i == st.n[NR_REGIONS]:
+                if i == count:
                     st.stats[k, ST_SNAPSHOTS] += 1
             else:
                 st.n[WALK_NEXT] = i
                 out = _apply_within_limits(st, k, cur, out, rate)
-                i = st.n[WALK_NEXT]
+                i, count = st.n[WALK_NEXT], st.n[NR_REGIONS]
         # 7.3 joins a region with its left neighbour again if nothing tells them apart, so that pieces cut for a quota
         # do not stay.
         if (
@@ -117,11 +121,6 @@ def apply_schemes(st):
     for k in range(schemes.shape[0]):
         if st.n[PASSED] >= schemes[k, S_NEXT]:
             schemes[k, S_NEXT] = st.n[PASSED] + apply_period(st, k)
-
-
-@kernel
-def _is_due(st, k):
-    return st.n[PASSED] >= st.scheme[k, S_NEXT] and st.quota[k, Q_ACTIVE] != 0
 
 
 @kernel

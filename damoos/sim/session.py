@@ -18,7 +18,7 @@ from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
 from . import engine
-from .handle import Handle, handle_of
+from .handle import address_of
 from .layout import PAGE
 from .machine import Machine
 from .program import compile_program
@@ -55,6 +55,7 @@ from .state import (
     WATERMARKS,
     State,
     build_state,
+    with_room,
 )
 from .support import check_supported, versions
 from .tables import G_LAST, Q_ACTIVE, S_FIRST_GOAL, S_LAST_GOAL, scheme_tables
@@ -85,7 +86,6 @@ class SimSession:
         self._trace: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._result: Result | None = None
         self._closed = False
-        self._handle: Handle | None = None
         context = kdamonds.context if kdamonds is not None else _NO_CONTEXT
         base = compile_program(workload, machine, pace).layout.base_address
         self._state, self._layout = build_state(
@@ -99,6 +99,7 @@ class SimSession:
             max_nr_regions=context.nr_regions.max if kdamonds is not None else 0,
             schemes=scheme_tables(context, base),
         )
+        self._addresses, self._until_us = np.array([address_of(self._state)]), np.zeros(1)
         self._step(engine.BEGIN)
         if kdamonds is not None:
             n, attributes = self._state.n, _attributes(context)
@@ -116,6 +117,22 @@ class SimSession:
     def now_s(self) -> float:
         """Simulated seconds since the start."""
         return float(self._state.f[NOW]) / 1e6
+
+    @property
+    def state(self) -> State:
+        """The arrays of the run as they are now, to be read only; others after a commit."""
+        return self._state
+
+    @property
+    def rss_base_bytes(self) -> int:
+        """What `rss_bytes` of samples and results has besides the workload's pages."""
+        return self._machine.rss_base_bytes
+
+    @property
+    def address(self) -> int:
+        """For `engine.step`, by which a batch moves on. Raises BackendError when closed."""
+        self._must_be_open()
+        return int(self._addresses[0])
 
     def commit(self, kdamonds: Kdamonds) -> Kdamonds:
         """Changes the running configuration as the kernel's `commit` does: schemes by index, ages converted.
@@ -159,8 +176,8 @@ class SimSession:
             t_s=self.now_s,
             start=start,
             end=end,
-            nr_accesses=counters[cur, :count].copy(),
-            age=state.age[cur, :count].copy(),
+            nr_accesses=counters[cur, :count].astype(np.int64),
+            age=state.age[cur, :count].astype(np.int64),
             sample_us=int(state.n[SAMPLE_US]),
             aggr_us=int(state.n[AGGR_US]),
         )
@@ -175,7 +192,7 @@ class SimSession:
             self._must_be_open()
             self._run(math.inf)
             self._step(engine.FINISH)
-            self._flush()
+            self.empty_buffers()
             self._result = self._record()
         return self._result
 
@@ -201,19 +218,16 @@ class SimSession:
 
     def _run(self, until_us: float) -> None:
         while self._step(engine.RUN, until_us):
-            self._flush()
+            self.empty_buffers()
 
     def _step(self, what: int, until_us: float = 0.0) -> bool:
-        if self._handle is None:
-            self._handle = handle_of(self._state)
-        return bool(engine.step(self._handle, what, until_us))
+        self._until_us[0] = until_us
+        return bool(engine.step(self._addresses, what, self._until_us))
 
     def _set_schemes(self, context: Context) -> None:
         # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.
         old, new = self._state, scheme_tables(context, self._layout.base_address)
         kept = min(len(old.scheme), len(new.scheme))
-        stats = np.zeros((len(new.scheme), old.stats.shape[1]), np.int64)
-        stats[:kept] = old.stats[:kept]
         new.scheme[:kept, S_NEXT] = old.scheme[:kept, S_NEXT]
         for row in new.scheme[kept:]:
             row[S_NEXT] = old.n[PASSED] + (row[S_APPLY_US] or old.n[AGGR_US]) // max(1, old.n[SAMPLE_US])
@@ -222,26 +236,13 @@ class SimSession:
             (was, until), (now, end) = old.scheme[k, _GOALS], new.scheme[k, _GOALS]
             goals = min(until - was, end - now)
             new.goal[now : now + goals, G_LAST] = old.goal[was : was + goals, G_LAST]
-        arrays = {"stats": stats, **new._asdict()}
-        if all(getattr(old, name).shape == array.shape for name, array in arrays.items()):
-            for name, array in arrays.items():
-                getattr(old, name)[:] = array
-        else:
-            self._state, self._handle = old._replace(**arrays), None
-        if context.nr_regions.max > old.n[MAX_REGIONS]:
-            self._state, self._handle = self._grown(context.nr_regions.max), None
+        self._state = with_room(old, context.nr_regions.max, new.sizes)
+        self._addresses[0] = address_of(self._state)
+        for name, rows in new._asdict().items():
+            getattr(self._state, name)[:] = rows
 
-    def _grown(self, max_nr_regions: int) -> State:
-        state = self._state
-        capacity = max_nr_regions * 2 + 3 * state.area_start.size + 64
-        more = capacity - state.start.shape[1]
-        if more <= 0:
-            return state
-        wider = {k: np.pad(getattr(state, k), ((0, 0), (0, more))) for k in _REGION_ARRAYS}
-        longer = {k: np.pad(getattr(state, k), (0, 4 * more)) for k in _EXTENT_ARRAYS}
-        return state._replace(**wider, **longer)
-
-    def _flush(self) -> None:
+    def empty_buffers(self) -> None:
+        """Makes room for more samples and traces."""
         n = self._state.n
         self._samples.append(self._state.samples[: n[NR_SAMPLES]].copy())
         rows, regions = int(n[NR_TRACE_ROWS]), int(n[NR_TRACE_REGIONS])
@@ -352,5 +353,3 @@ def _has_watermarks(context: Context) -> bool:
 
 _NO_CONTEXT = Context()
 _GOALS = [S_FIRST_GOAL, S_LAST_GOAL]
-_REGION_ARRAYS = ("start", "end", "nr_accesses", "last_nr_accesses", "age")
-_EXTENT_ARRAYS = ("ext_start", "ext_end", "ext_area", "ext_swapped", "ext_untouched")

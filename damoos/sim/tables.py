@@ -15,6 +15,9 @@ from damoos.damon.schemes import Action, Scheme
 
 from .state import (
     ACTIONS,
+    FL_SIZE,
+    G_SIZE,
+    Q_SIZE,
     S_ACTION,
     S_AGE_MAX,
     S_AGE_MIN,
@@ -60,13 +63,23 @@ METRIC_FREE = 1
 
 # Columns of `quota`: effective quota and charged bytes of the window; bytes charged in finished windows and ns that
 # actions took; tick in which the window began, whether there was one; page to resume at; least score; the tuner's
-# input, unsigned basis points of bytes; whether the watermarks let the scheme run.
-Q_ESZ, Q_CHARGED, Q_TOTAL_SZ, Q_TOTAL_NS, Q_FROM, Q_BEGUN, Q_RESUME, Q_MIN_SCORE, Q_ESZ_BP, Q_ACTIVE = range(10)
-Q_SIZE = 10
+# input, unsigned basis points of bytes; whether the watermarks let the scheme run; whether it is due in this pass.
+(
+    Q_ESZ,
+    Q_CHARGED,
+    Q_TOTAL_SZ,
+    Q_TOTAL_NS,
+    Q_FROM,
+    Q_BEGUN,
+    Q_RESUME,
+    Q_MIN_SCORE,
+    Q_ESZ_BP,
+    Q_ACTIVE,
+    Q_DUE,
+) = range(Q_SIZE)
 NOWHERE = np.int64(-(2**62))
 
 G_METRIC, G_TARGET, G_CURRENT, G_LAST = range(4)
-G_SIZE = 4
 (
     METRIC_USER,
     METRIC_PSI,
@@ -85,7 +98,6 @@ METRICS = {
 }
 
 FL_TYPE, FL_MATCHING, FL_ALLOW, FL_LOW, FL_HIGH = range(5)
-FL_SIZE = 5
 FILTER_ADDR, FILTER_TARGET, FILTER_ANON, FILTER_ACTIVE, FILTER_MEMCG, FILTER_YOUNG, FILTER_HUGE, FILTER_UNMAPPED = (
     range(8)
 )
