@@ -34,8 +34,9 @@ import numpy as np  # noqa: E402
 
 from damoos.errors import BackendError, InputError  # noqa: E402
 from damoos.ops.record import read_recording, scenario_of, to_recording, write_recording  # noqa: E402
+from damoos.ops.replay import replay  # noqa: E402
 from damoos.sim.backend import SimBackend  # noqa: E402
-from damoos.sim.machine import Machine, Node, load_machine  # noqa: E402
+from damoos.sim.machine import Machine, Node, imitated, load_machine  # noqa: E402
 from damoos.tune.objective import Objective  # noqa: E402
 from damoos.tune.outcome import Run  # noqa: E402
 
@@ -115,7 +116,6 @@ def simulate(
         recording = next(iter(recordings.values()))
         began = time.perf_counter()
         try:
-            refuse_other_machines(recording)
             done[name] = {}
             for seed in range(1, seeds + 1):
                 path = folder / f"{name}--{recording['kernel']}--sim{seed}.json.gz"
@@ -128,26 +128,22 @@ def simulate(
     return done, missing
 
 
-def refuse_other_machines(recording: Recording) -> None:
-    """Raises BackendError for what the lab set up around DAMON and the simulated machine does not have."""
-    if recording.get("feedback"):
-        raise BackendError("feedback to a quota goal during the run")
-
-
 def machine_as_recorded(recording: Recording) -> Machine:
-    """The lab's machine model as the lab had set it up: nodes that are equally fast, the policy for huge pages."""
+    """The lab's machine model as the lab had set it up: its kernel, nodes that are equally fast, the policy for huge
+    pages."""
     nodes = recording["machine"].get("nodes", 1)
     return dataclasses.replace(
-        load_machine(MACHINE), thp=recording.get("thp", "never"), nodes=(Node(),) * nodes if nodes > 1 else ()
+        load_machine(MACHINE),
+        kernel=imitated(recording["kernel"]),
+        thp=recording.get("thp", "never"),
+        nodes=(Node(),) * nodes if nodes > 1 else (),
     )
 
 
 def rerun(recording: Recording, seed: int) -> Recording:
     """One simulated run of a recorded scenario, as a recording. Raises InputError or BackendError if not possible."""
-    workload, kdamonds, pace = scenario_of(recording)
-    backend = SimBackend(machine_as_recorded(recording), pace=pace, trace=True)
-    with backend.start(workload, kdamonds, seed) as session:
-        result = session.finish()
+    workload, _, pace = scenario_of(recording)
+    result = replay(recording, SimBackend(machine_as_recorded(recording), pace=pace, trace=True), seed)
     return to_recording(
         result,
         workload=workload,

@@ -173,6 +173,7 @@ def test_what_is_written_is_read_as_a_machine_model(found: Calibration, tmp_path
     assert read.name == "mine" and read.title == "A machine" and "simulated time" in read.description
     for name, value in found.values.items():
         assert getattr(read, name) == pytest.approx(value, rel=6e-4), name
+    assert read.kernel == "7.3"
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.toml"]
 
 

@@ -6,9 +6,11 @@ import dataclasses
 
 import numpy as np
 
+from damoos.damon.kdamonds import Context
 from damoos.sim.handle import Handle, handle_of
 from damoos.sim.machine import Machine, Node, load_machine
 from damoos.sim.state import HUGE, NR_EXTENTS, SWAPPED, UNTOUCHED, X_HUGE, X_NODE, State, build_state
+from damoos.sim.tables import scheme_tables
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
 
@@ -38,7 +40,7 @@ def memory_state(
         trace=False,
         exact=False,
         max_nr_regions=100,
-        nr_schemes=0,
+        schemes=scheme_tables(Context(), 0, len(machine.nodes) or 1),
         columns=columns,
     )
     return state, handle_of(state)
