@@ -18,10 +18,8 @@ from .tables import METRICS
 
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
-    "ops": "fvaddr and paddr: only vaddr is simulated",
     "goals": "active_mem_bp and inactive_mem_bp are not simulated",
     "filters": "filters of the operations layer are not simulated",
-    "actions": "lru_prio and lru_deprio are not simulated",
 }
 
 
@@ -37,10 +35,25 @@ def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
     if len(kdamonds.kdamonds) != 1 or len(contexts) != 1:
         raise _no("kdamonds", len(kdamonds.kdamonds), "one kdamond with one context")
     context = contexts[0]
-    if context.ops != "vaddr":
-        raise _no("ops", context.ops, "vaddr")
-    if len(context.targets) != 1 or context.targets[0].regions:
-        raise _no("targets", f"{len(context.targets)} targets", "one target without regions, the workload itself")
+    if len(context.targets) != 1:
+        raise _no(
+            "targets", f"{len(context.targets)} targets", "one target, the workload itself or the machine's memory"
+        )
+    regions = context.targets[0].regions
+    if context.ops == "vaddr" and regions:
+        raise _no("targets[0].regions", f"{len(regions)} regions", "none with vaddr; they are what fvaddr monitors")
+    if context.ops == "fvaddr" and not regions:
+        raise KdamondsError(
+            "fvaddr monitors nothing but the regions of its target",
+            field="targets[0].regions",
+            value=0,
+            allowed="at least one region",
+        )
+    if context.ops == "paddr":
+        if context.addr_unit != 1:
+            raise _no("addr_unit", context.addr_unit, "1")
+        if not regions:
+            _check_memory("targets[0].regions", "all physical memory", machine)
     for i, scheme in enumerate(context.schemes):
         _check_scheme(f"schemes[{i}]", scheme, machine)
 
