@@ -18,7 +18,7 @@ from damoos.damon.schemes import Action
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .arena import TABLE, Plan, declared, place, plan
+from .arena import BUFFER, TABLE, Plan, declared, place, plan
 from .layout import Layout
 from .machine import Machine
 from .program import compile_program
@@ -134,22 +134,22 @@ class State(NamedTuple):
     pattern_weight: Annotated[Floats, "Q"]  # chance to be chosen for a batch
     pattern_active: Annotated[Floats, "Q"]  # chance to make accesses in the sampling interval that hit_p shows
     pattern_rate: Annotated[Floats, "Q"]  # accesses per µs undisturbed
-    start: Annotated[Ints, 2, "R"]  # regions, two buffers
-    end: Annotated[Ints, 2, "R"]
-    nr_accesses: Annotated[Shorts, 2, "R"]
-    last_nr_accesses: Annotated[Shorts, 2, "R"]
-    age: Annotated[Shorts, 2, "R"]
-    ext_start: Annotated[Ints, "E"]  # pages; extents are sorted and never cross an area's border
-    ext_end: Annotated[Ints, "E"]
-    ext_area: Annotated[Ints, "E"]
-    ext_swapped: Annotated[Ints, "E"]  # pages of the extent that are in swap, anywhere in it
-    ext_untouched: Annotated[Ints, "E"]  # pages never touched
+    start: Annotated[Ints, 2, "R", BUFFER]  # regions, two buffers
+    end: Annotated[Ints, 2, "R", BUFFER]
+    nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
+    last_nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
+    age: Annotated[Shorts, 2, "R", BUFFER]
+    ext_start: Annotated[Ints, "E", BUFFER]  # pages; extents are sorted and never cross an area's border
+    ext_end: Annotated[Ints, "E", BUFFER]
+    ext_area: Annotated[Ints, "E", BUFFER]
+    ext_swapped: Annotated[Ints, "E", BUFFER]  # pages of the extent that are in swap, anywhere in it
+    ext_untouched: Annotated[Ints, "E", BUFFER]  # pages never touched
     scheme: Annotated[Ints, "K", S_SIZE]
     stats: Annotated[Ints, "K", ST_SIZE]
-    samples: Annotated[Floats, SAMPLE_CAPACITY, len(SAMPLE_COLUMNS)]
-    trace_t: Annotated[Floats, "T"]  # µs
+    samples: Annotated[Floats, SAMPLE_CAPACITY, len(SAMPLE_COLUMNS), BUFFER]
+    trace_t: Annotated[Floats, "T", BUFFER]  # µs
     trace_offset: Annotated[Ints, "T+1"]
-    trace_regions: Annotated[Ints, "X", 4]  # start, pages, nr_accesses, age
+    trace_regions: Annotated[Ints, "X", 4, BUFFER]  # start, pages, nr_accesses, age
 
 
 FIELDS = declared(State)
@@ -161,9 +161,8 @@ def _plan(sizes: tuple[tuple[str, int], ...]) -> Plan:
 
 
 def allocate(sizes: Mapping[str, int]) -> State:
-    """A state of zeros with these sizes of its shapes."""
-    at = _plan(tuple(sorted(sizes.items())))
-    return State(*place(at, np.zeros(at.n_bytes, np.uint8)))
+    """A state with these sizes of its shapes: zeros, and buffers without content."""
+    return State(*place(_plan(tuple(sorted(sizes.items())))))
 
 
 def room_for(max_nr_regions: int, n_areas: int) -> dict[str, int]:
@@ -229,6 +228,7 @@ def build_state(
     state.ext_start[:k] = state.area_start[extents]
     state.ext_end[:k] = state.area_end[extents]
     state.ext_area[:k] = extents
+    state.ext_swapped[:k] = 0
     state.ext_untouched[:k] = state.area_untouched[extents]
     n[NR_EXTENTS] = k
     n[UNTOUCHED] = int(state.area_untouched.sum())

@@ -11,6 +11,7 @@ from damoos.damon.quotas import Quotas, Watermarks
 from damoos.damon.validation import validate
 from damoos.errors import BackendError
 
+from .remember import remember
 from .state import ACTIONS
 
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
@@ -24,7 +25,7 @@ MISSING = {
 }
 
 
-@lru_cache(maxsize=256)
+@remember(256)
 def check_supported(kdamonds: Kdamonds) -> None:
     """Raises KdamondsError for what the kernel would refuse, BackendError for what is not simulated.
 
