@@ -32,7 +32,7 @@ class Field(NamedTuple):
 
 
 def declared(state: type) -> tuple[Field, ...]:
-    """The fields of a class like `State`; its annotations are Annotated[NDArray[dtype], size, ...], and BUFFER at most."""
+    """The fields of a class like `State`, with annotations Annotated[NDArray[dtype], size, ...], BUFFER last or not."""
     fields = []
     for i, (name, hint) in enumerate(get_type_hints(state, include_extras=True).items()):
         array, *notes = get_args(hint)

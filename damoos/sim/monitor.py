@@ -41,7 +41,10 @@ def _draw_inside(st, a, hits, first, stop):
     if n <= 0 or p <= 0.0:
         return
     q = min(p, 1.0 - p)
-    if n * q < _MOSTLY_ALIKE:
+    if q <= 0.0:
+        for i in range(first, stop):
+            hits[i] += n
+    elif n * q < _MOSTLY_ALIKE:
         _draw_mostly_alike(st, hits, first, stop, n, p, q)
     elif n >= DRAW_SLOTS or _uses(st, a, stop - first) < _OFTEN:
         for i in range(first, stop):

@@ -13,13 +13,13 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.features import kernel_version
 from damoos.damon.schemes import Action
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
 from .arena import BUFFER, TABLE, Plan, declared, place, plan
-from .layout import Layout
+from .layout import PAGE, Layout
 from .machine import Machine
 from .program import compile_program
 from .rng import NR_STREAMS, seed_streams
@@ -45,7 +45,16 @@ CHECK_MIN = 34  # whether regions may be longer than the minimal number of regio
 WORKLOAD_PAGES = 35  # pages of areas that can be paged out
 HARD_OUT = 36  # pages paged out that are hard to compress
 SEEN_PHASE = 37  # the phase that hit_p shows, -1: none; see steady
-N_SIZE = 40
+WALK_NEXT, UNVISITED = 44, 45  # of the walk over regions by schemes: see schemes.cut
+KERNEL = 46  # whose behaviour is simulated: major * 100 + minor
+WATERMARKS = 47  # whether any scheme has watermarks
+AGGR_SAMPLES, NEXT_TUNE = 48, 49  # samples that auto-tuning keeps an aggregation at; its next turn, in iterations
+GOAL_ACCESS_BP, GOAL_AGGRS, GOAL_MIN_US, GOAL_MAX_US = 50, 51, 52, 53
+ASKED_SAMPLE_US, ASKED_AGGR_US = 54, 55  # intervals that the next `engine.SET_ATTRIBUTES` goes over to
+N_SIZE = 64
+
+V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
+"""Kernels as `KERNEL` counts them."""
 
 # Floats of a run: `State.f`.
 NOW, PHASE_START, PHASE_ACCESSES, BATCH_LEFT = 0, 1, 2, 3
@@ -59,23 +68,27 @@ DEBT = 13  # CPU µs that faults took and that have not passed yet
 UNDONE = 14  # kdamond's CPU µs for actions already taken
 SEEN_US, SEEN_ACCESSES = 15, 16  # the sampling interval that hit_p shows, µs, and its accesses
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
-F_SIZE = 20
+REST_UNTIL = 20  # until when kdamond sleeps since watermarks keep all schemes inactive
+TAKEN, LISTED, LIST_LIMIT, LIST_DECAY_AT = 21, 22, 23, 24  # of the machine's free memory: see vmstat.free_pages
+F_SIZE = 32
 
 # Costs and rates: `State.c`.
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
 C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
-C_SIZE = 20
+C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL, C_PCP = 24, 25, 26, 27, 28
+C_SIZE = 32
 
 # Rows of `State.scheme` (int64) and `State.stats` (int64).
 S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_US, S_NEXT, S_MAX_SNAPSHOTS = range(10)
-S_SIZE = 10
+S_SIZE = 32  # the others, and the columns of `quota`, `goal`, `filter`: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
+Q_SIZE, G_SIZE, FL_SIZE = 11, 4, 5
+NR_SCORES = 100
 A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD = 0, 1, 2, 3
 ACTIONS = {Action.STAT: A_STAT, Action.PAGEOUT: A_PAGEOUT, Action.WILLNEED: A_WILLNEED, Action.COLD: A_COLD}
 
-_I63 = 2**63 - 1
 SAMPLE_COLUMNS = ("t_us", "rss_pages", "swapped", "major_faults", "swap_in", "swap_out", "kdamond_us", "nr_regions")
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
@@ -88,11 +101,25 @@ Words = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
 
+class SchemeTables(NamedTuple):
+    """Schemes as rows: [K, S_SIZE], [K, Q_SIZE], [J, G_SIZE], [L, FL_SIZE]; made by `tables.scheme_tables`."""
+
+    scheme: Ints
+    quota: Ints
+    goal: Ints
+    filter: Ints
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many there are, as sizes of `State`."""
+        return {"K": len(self.scheme), "J": len(self.goal), "L": len(self.filter)}
+
+
 class State(NamedTuple):
     """Arrays of one run, all in one block of memory; an annotation is a field's only declaration: dtype and shape.
 
     Sizes: A areas, G monitored ranges, M mapped ranges, P phases, Q patterns, R region capacity, E extent capacity,
-    K schemes, T traced aggregations, X traced regions.
+    K schemes, J goals, L filters, T traced aggregations, X traced regions.
     """
 
     table: Annotated[Ints, TABLE]  # where the others are, see `arena` and `handle`
@@ -146,6 +173,10 @@ class State(NamedTuple):
     ext_untouched: Annotated[Ints, "E", BUFFER]  # pages never touched
     scheme: Annotated[Ints, "K", S_SIZE]
     stats: Annotated[Ints, "K", ST_SIZE]
+    quota: Annotated[Ints, "K", Q_SIZE]
+    goal: Annotated[Ints, "J", G_SIZE]
+    filter: Annotated[Ints, "L", FL_SIZE]
+    histogram: Annotated[Ints, NR_SCORES]  # bytes of regions by score
     samples: Annotated[Floats, SAMPLE_CAPACITY, len(SAMPLE_COLUMNS), BUFFER]
     trace_t: Annotated[Floats, "T", BUFFER]  # µs
     trace_offset: Annotated[Ints, "T+1"]
@@ -175,8 +206,8 @@ def _arrays(state: State) -> tuple[NDArray[Any], ...]:
     return tuple(state)
 
 
-def with_room(state: State, max_nr_regions: int, nr_schemes: int) -> State:
-    """A state that has room for that many regions and exactly that many schemes: the same, or a larger copy of it."""
+def with_room(state: State, max_nr_regions: int, schemes: Mapping[str, int]) -> State:
+    """A state that has room for that many regions and exactly the `schemes` (sizes): the same, or a copy of it."""
     sizes = {
         name: size
         for field, array in zip(FIELDS, _arrays(state), strict=True)
@@ -184,11 +215,11 @@ def with_room(state: State, max_nr_regions: int, nr_schemes: int) -> State:
         if isinstance(name, str)
     }
     wanted = room_for(max_nr_regions, sizes["A"])
-    if sizes["K"] == nr_schemes and sizes["R"] >= wanted["R"]:
+    if {**sizes, **schemes} == sizes and sizes["R"] >= wanted["R"]:
         return state
     for name, size in wanted.items():
         sizes[name] = max(sizes[name], size)
-    copy = allocate(sizes | {"K": nr_schemes})
+    copy = allocate({**sizes, **schemes})
     for old, new in zip(_arrays(state)[1:], _arrays(copy)[1:], strict=True):
         common = tuple(slice(min(a, b)) for a, b in zip(old.shape, new.shape, strict=True))
         new[common] = old[common]
@@ -205,20 +236,23 @@ def build_state(
     trace: bool,
     exact: bool,
     max_nr_regions: int,
-    nr_schemes: int,
+    schemes: SchemeTables,
 ) -> tuple[State, Layout]:
-    """The state before the first step, DAMON off, with room for that many regions and schemes."""
+    """The state before the first step, DAMON off, with room for that many regions."""
     program = compile_program(workload, machine, pace)
     layout = program.layout
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
-    sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | {"K": nr_schemes}
+    sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
     sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
     state = allocate(sizes)
     for name, values in program.arrays.items():
         getattr(state, name)[:] = values
+    for name, rows in schemes._asdict().items():
+        getattr(state, name)[:] = rows
     n, f = state.n, state.f
     f[SAMPLE_EVERY] = sample_every_us
     n[TRACE], n[EXACT] = trace, exact
+    n[KERNEL] = kernel_number(machine.kernel)
     state.c[:] = _costs(machine, pace)
     state.rng[:] = seed_streams(seed)
     state.draw_n[:] = n[SEEN_PHASE] = -1
@@ -233,7 +267,7 @@ def build_state(
     n[NR_EXTENTS] = k
     n[UNTOUCHED] = int(state.area_untouched.sum())
     n[WORKLOAD_PAGES] = int(size[extents].sum())
-    f[LAST_RSS] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
+    f[LAST_RSS] = f[TAKEN] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
     return state, layout
 
 
@@ -249,19 +283,13 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_BY_TIME] = pace.timing == "time"
     c[C_LIMIT] = 0.0 if pace.limit_per_ms is None else pace.limit_per_ms / 1000.0
     c[C_BATCH] = pace.batch
+    c[C_MEMORY], c[C_MEMORY_USED] = machine.memory_bytes // PAGE, machine.memory_used_bytes // PAGE
+    c[C_SWAP_MEMORY], c[C_STALL] = machine.swap_memory_share, machine.stall_share
+    c[C_PCP] = machine.pcp_share * c[C_MEMORY]
     return c
 
 
-def scheme_rows(kdamonds: Kdamonds) -> np.ndarray:
-    """The schemes of the only context as rows of `State.scheme`; sizes in bytes, saturated to 63 bits."""
-    schemes = kdamonds.kdamonds[0].contexts[0].schemes
-    rows = np.zeros((len(schemes), S_SIZE), np.int64)
-    for row, s in zip(rows, schemes, strict=True):
-        p = s.access_pattern
-        row[S_ACTION] = ACTIONS[s.action]
-        row[S_SZ_MIN], row[S_SZ_MAX] = min(p.sz.min, _I63), min(p.sz.max, _I63)
-        # Kernel: both bounds are 32 bit inside, a larger value written to sysfs is truncated.
-        row[S_NR_MIN], row[S_NR_MAX] = p.nr_accesses.min & 0xFFFFFFFF, p.nr_accesses.max & 0xFFFFFFFF
-        row[S_AGE_MIN], row[S_AGE_MAX] = p.age.min & 0xFFFFFFFF, p.age.max & 0xFFFFFFFF
-        row[S_APPLY_US], row[S_MAX_SNAPSHOTS] = s.apply_interval_us, s.max_nr_snapshots
-    return rows
+def kernel_number(version: str) -> int:
+    """A Linux version as `KERNEL` counts: 7.3 is 703. Raises InputError."""
+    major, minor = kernel_version(version)
+    return major * 100 + minor

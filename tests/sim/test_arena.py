@@ -25,7 +25,7 @@ WORKLOAD = MasimWorkload(
 
 
 def test_arrays_are_where_the_table_says_and_do_not_overlap() -> None:
-    state, _ = state_of([(0, 100), (100, 200)], nr_schemes=2)
+    state, _ = state_of([(0, 100), (100, 200)], schemes=(SCHEME, SCHEME))
     spans = []
     for field, array in zip(FIELDS, state, strict=True):
         address, *shape = state.table[field.entry : field.entry + 1 + array.ndim]
@@ -62,15 +62,15 @@ def test_what_was_in_buffers_before_does_not_matter(rest: int, monkeypatch: pyte
 
 
 def test_room_grows_and_keeps_what_is_there() -> None:
-    state, _ = state_of([(0, 100, 3, 2, 1), (100, 200, 5, 4, 2)], max_nr_regions=100, nr_schemes=1)
+    state, _ = state_of([(0, 100, 3, 2, 1), (100, 200, 5, 4, 2)], max_nr_regions=100, schemes=(SCHEME,))
     state.stats[0] = 7
-    assert with_room(state, 50, 1) is state
-    wider = with_room(state, 1_000, 2)
+    assert with_room(state, 50, {"K": 1}) is state
+    wider = with_room(state, 1_000, {"K": 2})
     assert wider.start.shape[1] > state.start.shape[1] and wider.ext_start.size > state.ext_start.size
     assert rows_of(wider) == rows_of(state)
     count = int(state.n[NR_EXTENTS])
     assert (wider.ext_end[:count] == state.ext_end[:count]).all()
     assert (wider.stats[0] == 7).all() and (wider.stats[1] == 0).all()
     assert wider.table[0] != state.table[0]
-    fewer = with_room(wider, 10, 1)
+    fewer = with_room(wider, 10, {"K": 1})
     assert fewer.start.shape == wider.start.shape and len(fewer.stats) == 1
