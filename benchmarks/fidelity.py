@@ -40,7 +40,8 @@ from damoos.tune.outcome import Run  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent / "tests/data/recordings"
-BACKEND = "sim:vm-lab"
+BACKENDS = {"6.12": "sim:vm-lab-6.12", "7.3": "sim:vm-lab"}
+"""The machine model of a recorded kernel version."""
 MEASURES = ("heat", "wss", "regions", "rss", "runtime", "swap_in", "tried", "applied", "kdamond")
 HEADLINE_KINDS = ("monitor", "pageout")
 TARGET_RATIO, TARGET_CORRELATION = 2.5, 0.9
@@ -135,10 +136,18 @@ def refuse_other_machines(recording: Recording) -> None:
         raise BackendError("transparent huge pages")
 
 
+def backend_of(recording: Recording) -> str:
+    """The backend on which a recording is run again. Raises BackendError if the recorded kernel has no machine model."""
+    version = ".".join(recording["kernel"].split(".")[:2])
+    if version not in BACKENDS:
+        raise BackendError(f"recorded on Linux {version}; there are machine models for {', '.join(BACKENDS)}")
+    return BACKENDS[version]
+
+
 def rerun(recording: Recording, seed: int) -> Recording:
     """One simulated run of a recorded scenario, as a recording. Raises InputError or BackendError if not possible."""
     workload, _, pace = scenario_of(recording)
-    result = replay(recording, open_backend(BACKEND, pace=pace, trace=True), seed)
+    result = replay(recording, open_backend(backend_of(recording), pace=pace, trace=True), seed)
     return to_recording(
         result,
         workload=workload,

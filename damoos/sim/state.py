@@ -69,7 +69,7 @@ UNDONE = 14  # kdamond's CPU µs for actions already taken
 SEEN_US, SEEN_ACCESSES = 15, 16  # the sampling interval that hit_p shows, µs, and its accesses
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
 REST_UNTIL = 20  # until when kdamond sleeps since watermarks keep all schemes inactive
-TAKEN, LISTED, LIST_LIMIT, LIST_DECAY_AT = 21, 22, 23, 24  # of the machine's free memory: see vmstat.free_pages
+TAKEN, LISTED = 21, 22  # pages, of the machine's free memory: see vmstat.free_pages
 F_SIZE = 32
 
 # Costs and rates: `State.c`.
