@@ -131,7 +131,7 @@ def _exhausted(st, k):
 
 @kernel
 def _apply(st, k, start, end):
-    applied = act(st, st.scheme[k, S_ACTION], start, end)
+    applied = act(st, k, start, end)
     _count(st, k, (end - start) * _PAGE, applied)
 
 
@@ -205,7 +205,7 @@ def _try(st, k, cur, out, quota):
         if rejected:
             return
     begin = clock_ns(st)
-    applied = act(st, st.scheme[k, S_ACTION], start[out], end[out])
+    applied = act(st, k, start[out], end[out])
     if quota:
         charge(st, k, size, applied, end[out], begin)
     if st.scheme[k, S_ACTION] != A_STAT:

@@ -21,7 +21,7 @@ MISSING = {
     "ops": "fvaddr and paddr: only vaddr is simulated",
     "goals": "active_mem_bp and inactive_mem_bp are not simulated",
     "filters": "filters of the operations layer are not simulated",
-    "actions": "hugepage, nohugepage, collapse, lru_prio, lru_deprio, migrate_hot, migrate_cold are not simulated",
+    "actions": "lru_prio and lru_deprio are not simulated",
 }
 
 

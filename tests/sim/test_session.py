@@ -184,7 +184,7 @@ def test_changing_only_a_scheme_does_not_disturb_monitoring() -> None:
     ("context", "word"),
     [
         ({"ops": "paddr"}, "ops"),
-        ({"schemes": (Scheme(Action.HUGEPAGE, ANYTHING),)}, "action"),
+        ({"schemes": (Scheme(Action.LRU_PRIO, ANYTHING),)}, "action"),
         ({"schemes": (Scheme(Action.STAT, ANYTHING, ops_filters=(Filter("young"),)),)}, "ops_filters"),
         ({"schemes": (Scheme(quotas=Quotas(goals=(QuotaGoal("active_mem_bp", 1),))),)}, "active_mem_bp"),
     ],
