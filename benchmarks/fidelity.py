@@ -36,13 +36,14 @@ from damoos.errors import BackendError, InputError  # noqa: E402
 from damoos.ops.record import read_recording, scenario_of, to_recording, write_recording  # noqa: E402
 from damoos.ops.replay import replay  # noqa: E402
 from damoos.sim.backend import SimBackend  # noqa: E402
-from damoos.sim.machine import Machine, Node, imitated, load_machine  # noqa: E402
+from damoos.sim.machine import Machine, Node, load_machine  # noqa: E402
 from damoos.tune.objective import Objective  # noqa: E402
 from damoos.tune.outcome import Run  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent / "tests/data/recordings"
-MACHINE = "vm-lab"
+MACHINES = {"6.12": "vm-lab-6.12", "7.3": "vm-lab"}
+"""The machine model of a recorded kernel version."""
 MEASURES = ("heat", "wss", "regions", "rss", "runtime", "swap_in", "tried", "applied", "kdamond")
 HEADLINE_KINDS = ("monitor", "pageout")
 TARGET_RATIO, TARGET_CORRELATION = 2.5, 0.9
@@ -129,12 +130,14 @@ def simulate(
 
 
 def machine_as_recorded(recording: Recording) -> Machine:
-    """The lab's machine model as the lab had set it up: its kernel, nodes that are equally fast, the policy for huge
-    pages."""
+    """The lab's machine model of the recorded kernel as the lab had set it up: nodes that are equally fast, the policy
+    for huge pages. Raises BackendError if there is no model of that kernel."""
+    version = ".".join(recording["kernel"].split(".")[:2])
+    if version not in MACHINES:
+        raise BackendError(f"recorded on Linux {version}; there are machine models for {', '.join(MACHINES)}")
     nodes = recording["machine"].get("nodes", 1)
     return dataclasses.replace(
-        load_machine(MACHINE),
-        kernel=imitated(recording["kernel"]),
+        load_machine(MACHINES[version]),
         thp=recording.get("thp", "never"),
         nodes=(Node(),) * nodes if nodes > 1 else (),
     )

@@ -28,6 +28,7 @@ from .regions import (
     reset_aggregated,
     samples_per_aggregation,
     set_regions,
+    split_evenly,
     split_regions,
 )
 from .schemes import apply_schemes
@@ -54,6 +55,7 @@ from .state import (
     FOLLOWS,
     GOAL_AGGRS,
     KDAMOND_CPU,
+    KERNEL,
     NEXT_AGGR,
     NEXT_OPS,
     NEXT_TUNE,
@@ -69,6 +71,7 @@ from .state import (
     SAMPLE_US,
     SUM_REGIONS,
     UPDATE_US,
+    V7_1,
     WATERMARKS,
 )
 from .steady import advance_steadily, steady_intervals
@@ -84,12 +87,14 @@ _ROOM = 400
 
 @kernel
 def turn_on(st):
-    """Starts DAMON: the monitored ranges, cut to the minimal number of regions; all schedules begin now."""
+    """Starts DAMON: the monitored ranges, cut by the minimal number of regions; all schedules begin now."""
     cur = st.n[CUR]
     for i in range(st.range_start.size):
         new_region(st, cur, i, st.range_start[i], st.range_end[i])
     st.n[NR_REGIONS] = st.range_start.size
     count_pages(st)
+    if st.n[KERNEL] < V7_1:
+        split_evenly(st)
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
     if st.c[C_SHARED] != 0.0:

@@ -106,6 +106,9 @@ def slowed_by_faults(st, accesses, cpu_us):
     full = above
     if above <= 1e-3 * cpu_us:
         return made, full
+    # The first step is good enough if the faults are few: its error is at most faults squared over all time.
+    if above * above <= 2e-3 * cpu_us * (above + cpu_us):
+        return accesses * cpu_us / (above + cpu_us), full
     for _ in range(12):
         made = lo - below * (hi - lo) / (above - below)
         gap = made / accesses * cpu_us + fault_time(st, made) - cpu_us

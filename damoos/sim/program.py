@@ -6,7 +6,6 @@ Made once per (workload, machine, pace) and shared by all runs: nothing here cha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from damoos.workload.pace import Pace
 
 from .layout import PAGE, Layout, lay_out, three_ranges
 from .machine import Machine
+from .remember import remember
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Program:
     arrays: dict[str, Ints | Floats]
 
 
-@lru_cache(maxsize=64)
+@remember(64)
 def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Program:
     """The arrays of `workload` on `machine` at `pace`."""
     layout = lay_out(workload)

@@ -199,6 +199,9 @@ def _try(st, k, cur, out, quota):
         rejected, _, upto = core_verdict(st, k, start[out], end[out])
         if upto < end[out]:
             cut(st, cur, out, upto)
+            # Older kernels charged and counted what the region was before.
+            if st.n[KERNEL] >= V7_3:
+                size = (end[out] - start[out]) * _PAGE
         if rejected:
             return
     begin = clock_ns(st)

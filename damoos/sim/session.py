@@ -21,6 +21,7 @@ from . import engine
 from .handle import address_of
 from .layout import PAGE
 from .machine import Machine
+from .monitored import view_of
 from .program import compile_program
 from .state import (
     AGGR_SAMPLES,
@@ -60,7 +61,6 @@ from .state import (
 )
 from .support import check_supported, versions
 from .tables import G_LAST, Q_ACTIVE, S_FIRST_GOAL, S_LAST_GOAL, scheme_tables
-from .views import view_of
 
 
 class SimSession:

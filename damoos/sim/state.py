@@ -19,12 +19,12 @@ from damoos.damon.schemes import Action, Scheme
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .arena import TABLE, Plan, declared, place, plan
+from .arena import BUFFER, TABLE, Plan, declared, place, plan
 from .layout import PAGE, Layout
 from .machine import THP_MODES, Machine, Node
+from .monitored import View, view_of
 from .program import compile_program
 from .rng import NR_STREAMS, seed_streams
-from .views import View, view_of
 
 # Integers of a run: `State.n`.
 PASSED, NEXT_AGGR, NEXT_OPS = 0, 1, 2  # sampling iterations, as the kernel's passed_sample_intervals and next_*_sis
@@ -78,7 +78,7 @@ UNDONE = 14  # kdamond's CPU µs for actions already taken
 SEEN_US, SEEN_ACCESSES = 15, 16  # the sampling interval that hit_p shows, µs, and its accesses
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
 REST_UNTIL = 20  # until when kdamond sleeps since watermarks keep all schemes inactive
-TAKEN, LISTED, LIST_LIMIT, LIST_DECAY_AT = 21, 22, 23, 24  # of the machine's free memory: see vmstat.free_pages
+TAKEN, LISTED = 21, 22  # pages, of the machine's free memory: see vmstat.free_pages
 NEXT_COLLAPSE = 26  # when khugepaged collapses again
 BACKGROUND = 27  # share of the workload's CPU that khugepaged takes
 F_SIZE = 32
@@ -196,7 +196,9 @@ class State(NamedTuple):
     draw_table: Annotated[Words, "A", DRAW_SLOTS]  # its alias table, if there were many
     area_touched: Annotated[Floats, "A"]  # accesses per page in phases that are over
     area_last: Annotated[Floats, "A"]  # when its last phase was over, µs
-    view_start: Annotated[Ints, "V"]  # pages as DAMON numbers them: pieces of areas in what it monitors, see `views`
+    view_start: Annotated[
+        Ints, "V"
+    ]  # pages as DAMON numbers them: pieces of areas in what it monitors, see `monitored`
     view_end: Annotated[Ints, "V"]
     view_area: Annotated[Ints, "V"]  # whose pieces they are
     view_page: Annotated[Ints, "V"]  # the area's page that a piece begins with
@@ -220,16 +222,16 @@ class State(NamedTuple):
     pattern_access_us: Annotated[Floats, "Q"]  # µs of an access to small pages on node 0
     pattern_batch_us: Annotated[Floats, "Q"]  # µs of an access's share of choosing a batch
     pattern_gain: Annotated[Floats, "Q"]  # share of an access's time that a huge mapping saves
-    start: Annotated[Ints, 2, "R"]  # regions, two buffers
-    end: Annotated[Ints, 2, "R"]
-    nr_accesses: Annotated[Shorts, 2, "R"]
-    last_nr_accesses: Annotated[Shorts, 2, "R"]
-    age: Annotated[Shorts, 2, "R"]
-    ext_start: Annotated[Ints, "E"]  # pages; extents are sorted and never cross an area's border
-    ext_end: Annotated[Ints, "E"]
-    ext_area: Annotated[Ints, "E"]
-    ext_swapped: Annotated[Ints, "E"]  # pages of the extent that are in swap, anywhere in it
-    ext_untouched: Annotated[Ints, "E"]  # pages never touched
+    start: Annotated[Ints, 2, "R", BUFFER]  # regions, two buffers
+    end: Annotated[Ints, 2, "R", BUFFER]
+    nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
+    last_nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
+    age: Annotated[Shorts, 2, "R", BUFFER]
+    ext_start: Annotated[Ints, "E", BUFFER]  # pages; extents are sorted and never cross an area's border
+    ext_end: Annotated[Ints, "E", BUFFER]
+    ext_area: Annotated[Ints, "E", BUFFER]
+    ext_swapped: Annotated[Ints, "E", BUFFER]  # pages of the extent that are in swap, anywhere in it
+    ext_untouched: Annotated[Ints, "E", BUFFER]  # pages never touched
     ext_more: Annotated[Ints, "E", "Y"]  # see X_ADVICE
     area_more: Annotated[Ints, "A", "Y"]
     node_room: Annotated[Ints, "N"]  # pages of memory left on a node
@@ -241,10 +243,10 @@ class State(NamedTuple):
     goal: Annotated[Ints, "J", G_SIZE]
     filter: Annotated[Ints, "L", FL_SIZE]
     histogram: Annotated[Ints, NR_SCORES]  # bytes of regions by score
-    samples: Annotated[Floats, SAMPLE_CAPACITY, len(SAMPLE_COLUMNS)]
-    trace_t: Annotated[Floats, "T"]  # µs
+    samples: Annotated[Floats, SAMPLE_CAPACITY, len(SAMPLE_COLUMNS), BUFFER]
+    trace_t: Annotated[Floats, "T", BUFFER]  # µs
     trace_offset: Annotated[Ints, "T+1"]
-    trace_regions: Annotated[Ints, "X", 4]  # start, pages, nr_accesses, age
+    trace_regions: Annotated[Ints, "X", 4, BUFFER]  # start, pages, nr_accesses, age
 
 
 FIELDS = declared(State)
@@ -256,9 +258,8 @@ def _plan(sizes: tuple[tuple[str, int], ...]) -> Plan:
 
 
 def allocate(sizes: Mapping[str, int]) -> State:
-    """A state of zeros with these sizes of its shapes."""
-    at = _plan(tuple(sorted(sizes.items())))
-    return State(*place(at, np.zeros(at.n_bytes, np.uint8)))
+    """A state with these sizes of its shapes: zeros, and buffers without content."""
+    return State(*place(_plan(tuple(sorted(sizes.items())))))
 
 
 def room_for(max_nr_regions: int, n_areas: int) -> dict[str, int]:
@@ -342,6 +343,7 @@ def build_state(
     state.ext_start[:k] = state.area_start[extents]
     state.ext_end[:k] = state.area_end[extents]
     state.ext_area[:k] = extents
+    state.ext_swapped[:k] = 0
     state.ext_untouched[:k] = state.area_untouched[extents]
     n[NR_EXTENTS] = k
     n[UNTOUCHED] = int(state.area_untouched.sum())

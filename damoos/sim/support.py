@@ -13,6 +13,7 @@ from damoos.damon.validation import validate
 from damoos.errors import BackendError, KdamondsError
 
 from .machine import Machine
+from .remember import remember
 from .state import ACTIONS
 from .tables import METRICS
 
@@ -23,7 +24,7 @@ MISSING = {
 }
 
 
-@lru_cache(maxsize=256)
+@remember(256)
 def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
     """Raises KdamondsError for what the machine's kernel would refuse, BackendError for what is not simulated.
 

@@ -1,108 +1,155 @@
-"""What DAMON monitors: the workload's areas as they lie in the address space that it looks at.
+"""How compiled code sees an array of a run: its address and its sizes, nothing else.
 
-With vaddr and fvaddr that is the process's own, where each area is one piece. With paddr it is physical memory, where
-the page allocator has scattered them. So it is in the recorded runs: what is allocated first comes in many small pieces
-that lie in a few clusters, between pages of others; the more is allocated the larger the pieces become (ten megabytes
-in 45 to 100 of them, the next thirty in as few again). All lie in a part of memory that is three times as large
-as they are. The sizes of the pieces here are drawn with a mean of a sixteenth of what is allocated already.
+numba's own arrays carry strides and an owner, take negative indices and count references; lowering and optimising that
+at some two thousand places took most of the time of a compilation. A `Grid` has rows, which are `Row`s; both are
+indexed by integers from 0 and know `size` or `shape`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_getattr, infer_global, signature
+from numba.extending import lower_builtin, lower_getattr, models, register_model
 
-from damoos.damon.kdamonds import Context
-
-from .layout import PAGE, Layout
-
-Ints = NDArray[np.int64]
-
-FIRST_FRAME = 256
-"""Pages below 1 MiB are not monitored unless asked for."""
-_LEAST_PIECE, _GROWTH = 8, 16
-_LARGE, _LARGE_CLUSTERS, _CLUSTERS = 256, 4, 6
-"""Pages from which on a piece lies in a cluster of large ones; how many such clusters there are, and others."""
-_GAP, _SPREAD = 12, 2.5
-"""Pages of others between pieces of a cluster; free memory between clusters, in parts of what is allocated."""
+_WORD = ir.IntType(64)
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """Pieces [V] of areas, sorted by `start`: pages [start, end) are those of `area` from its `page` on.
+class Row(types.Type):
+    """A contiguous array of one dimension."""
 
-    `ranges`: what is monitored, None where that follows the process's mappings. `base_address`: of page 0, in bytes.
-    """
-
-    start: Ints
-    end: Ints
-    area: Ints
-    page: Ints
-    ranges: tuple[tuple[int, int], ...] | None
-    physical: bool
-    base_address: int
-
-    @property
-    def arrays(self) -> dict[str, Ints]:
-        """The pieces by their names in `State`."""
-        return {"view_start": self.start, "view_end": self.end, "view_area": self.area, "view_page": self.page}
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        super().__init__(name=f"Row({dtype})")
 
 
-def view_of(context: Context, layout: Layout, memory_bytes: int, seed: int) -> View:
-    """What a context monitors of a process; its target's regions, if it has any, are what counts with fvaddr and paddr.
+class Grid(types.Type):
+    """A contiguous array of two dimensions."""
 
-    With paddr and no regions that is all memory of the machine, `memory_bytes`.
-    """
-    given = [(r.start, r.end) for target in context.targets for r in target.regions]
-    if context.ops == "paddr":
-        ranges = tuple((start // PAGE, end // PAGE) for start, end in given) or ((FIRST_FRAME, memory_bytes // PAGE),)
-        return _physical(layout, ranges, seed)
-    start = np.array([a.start for a in layout.areas], np.int64)
-    end = np.array([a.end for a in layout.areas], np.int64)
-    base = layout.base_address
-    fixed = tuple(((lo - base) // PAGE, -((base - hi) // PAGE)) for lo, hi in given) or None
-    return View(start, end, np.arange(len(start)), start, fixed, False, base)
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = dtype
+        self.row = Row(dtype)
+        super().__init__(name=f"Grid({dtype})")
 
 
-def _physical(layout: Layout, ranges: tuple[tuple[int, int], ...], seed: int) -> View:
-    first, last = ranges[0][0], ranges[-1][1]
-    draw = np.random.default_rng([seed, last])
-    of_workload = set(layout.region_area)
-    own = [
-        i
-        for i, a in enumerate(layout.areas)
-        if i not in of_workload and not any(start <= a.start < end for start, end in layout.special)
-    ]
-    pieces: list[tuple[int, int, int]] = []  # area, its page, pages
-    allocated = 0
-    for i in (*own, *layout.region_area):
-        page, end = layout.areas[i].start, layout.areas[i].end
-        while page < end:
-            mean = max(_LEAST_PIECE, allocated / _GROWTH)
-            size = min(end - page, 1 + int(draw.exponential(mean)))
-            pieces.append((i, page, size))
-            page += size
-            allocated += size
-    # Clusters are lists of (piece, pages of others before it), in an order of chance.
-    order = draw.permutation(len(pieces))
-    small = [i for i in order if pieces[i][2] < _LARGE]
-    large = [i for i in order if pieces[i][2] >= _LARGE]
-    clusters = [small[k::_CLUSTERS] for k in range(_CLUSTERS)] + [
-        large[k::_LARGE_CLUSTERS] for k in range(_LARGE_CLUSTERS)
-    ]
-    laid = [clusters[k] for k in draw.permutation(len(clusters)) if clusters[k]]
-    gaps = draw.exponential(_GAP, len(pieces)).astype(np.int64)
-    for cluster in laid:
-        gaps[cluster[0]] = 0
-    # Some of what is free lies between the clusters, the rest around them.
-    free = max(0, last - first - allocated - int(gaps.sum()))
-    between = min(free, int(_SPREAD * allocated))
-    cuts = int(draw.integers(0, free - between + 1)) + np.sort(draw.integers(0, between + 1, len(laid)))
-    for cluster, cut, before in zip(laid, cuts, np.concatenate(([0], cuts[:-1])), strict=True):
-        gaps[cluster[0]] = cut - before
-    ordered = np.concatenate([np.array(cluster) for cluster in laid])
-    area, page, size = np.array(pieces, np.int64)[ordered].T
-    start = first + np.cumsum(gaps[ordered]) + np.concatenate(([0], np.cumsum(size)[:-1]))
-    return View(start, start + size, area.copy(), page.copy(), ranges, True, 0)
+@register_model(Row)
+class _RowModel(models.StructModel):
+    def __init__(self, manager: Any, kind: Row) -> None:
+        super().__init__(manager, kind, [("data", types.CPointer(kind.dtype)), ("size", types.intp)])
+
+
+@register_model(Grid)
+class _GridModel(models.StructModel):
+    def __init__(self, manager: Any, kind: Grid) -> None:
+        members = [("data", types.CPointer(kind.dtype)), ("rows", types.intp), ("columns", types.intp)]
+        super().__init__(manager, kind, members)
+
+
+def view(context: Any, builder: Any, kind: Any, *members: Any) -> Any:
+    """The value of type `kind`, Row or Grid, with these members."""
+    value = context.get_value_type(kind)(ir.Undefined)
+    for i, member in enumerate(members):
+        value = builder.insert_value(value, member, i)
+    return value
+
+
+def _index_of(kind: Any, index: Any) -> Any:
+    # The type that an index is cast to: (type, type of what is there); None: not an index.
+    if isinstance(index, types.Integer):
+        return (types.intp, kind.dtype if isinstance(kind, Row) else kind.row)
+    if isinstance(kind, Grid) and isinstance(index, types.UniTuple | types.Tuple) and len(index.types) == 2:
+        return (types.UniTuple(types.intp, 2), kind.dtype)
+    return None
+
+
+@infer_global(operator.getitem)
+class _GetItem(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        kind, index = args
+        found = _index_of(kind, index) if isinstance(kind, Row | Grid) else None
+        return signature(found[1], kind, found[0]) if found else None
+
+
+@infer_global(operator.setitem)
+class _SetItem(AbstractTemplate):
+    def generic(self, args: Any, kws: Any) -> Any:
+        kind, index, _ = args
+        found = _index_of(kind, index) if isinstance(kind, Row | Grid) else None
+        return signature(types.none, kind, found[0], kind.dtype) if found and found[1] == kind.dtype else None
+
+
+@infer_getattr
+class _RowAttributes(AttributeTemplate):
+    key = Row
+
+    def resolve_size(self, kind: Row) -> Any:
+        return types.intp
+
+    def resolve_shape(self, kind: Row) -> Any:
+        return types.UniTuple(types.intp, 1)
+
+
+@infer_getattr
+class _GridAttributes(AttributeTemplate):
+    key = Grid
+
+    def resolve_shape(self, kind: Grid) -> Any:
+        return types.UniTuple(types.intp, 2)
+
+
+@lower_getattr(Row, "size")
+def _size(context: Any, builder: Any, kind: Row, row: Any) -> Any:
+    return builder.extract_value(row, 1)
+
+
+@lower_getattr(Row, "shape")
+def _row_shape(context: Any, builder: Any, kind: Row, row: Any) -> Any:
+    return cgutils.pack_array(builder, [builder.extract_value(row, 1)])
+
+
+@lower_getattr(Grid, "shape")
+def _grid_shape(context: Any, builder: Any, kind: Grid, grid: Any) -> Any:
+    return cgutils.pack_array(builder, [builder.extract_value(grid, 1), builder.extract_value(grid, 2)])
+
+
+def _cell_of_row(builder: Any, row: Any, index: Any) -> Any:
+    return builder.gep(builder.extract_value(row, 0), [index])
+
+
+def _cell_of_grid(builder: Any, grid: Any, i: Any, j: Any) -> Any:
+    return builder.gep(builder.extract_value(grid, 0), [builder.add(builder.mul(i, builder.extract_value(grid, 2)), j)])
+
+
+@lower_builtin(operator.getitem, Row, types.intp)
+def _get_of_row(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    return builder.load(_cell_of_row(builder, *arguments))
+
+
+@lower_builtin(operator.setitem, Row, types.intp, types.Any)
+def _set_of_row(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    row, index, value = arguments
+    builder.store(value, _cell_of_row(builder, row, index))
+
+
+@lower_builtin(operator.getitem, Grid, types.intp)
+def _row_of_grid(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    grid, i = arguments
+    first = _cell_of_grid(builder, grid, i, _WORD(0))
+    return view(context, builder, signature.return_type, first, builder.extract_value(grid, 2))
+
+
+@lower_builtin(operator.getitem, Grid, types.UniTuple(types.intp, 2))
+def _get_of_grid(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    grid, pair = arguments
+    return builder.load(_cell_of_grid(builder, grid, builder.extract_value(pair, 0), builder.extract_value(pair, 1)))
+
+
+@lower_builtin(operator.setitem, Grid, types.UniTuple(types.intp, 2), types.Any)
+def _set_of_grid(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    grid, pair, value = arguments
+    cell = _cell_of_grid(builder, grid, builder.extract_value(pair, 0), builder.extract_value(pair, 1))
+    builder.store(value, cell)

@@ -13,7 +13,7 @@ from damoos.damon.schemes import ANYTHING, AccessPattern, Action, Scheme
 from damoos.errors import BackendError, KdamondsError
 from damoos.sim.backend import SimBackend
 from damoos.sim.layout import lay_out
-from damoos.sim.views import FIRST_FRAME, view_of
+from damoos.sim.monitored import FIRST_FRAME, view_of
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
 
