@@ -34,6 +34,7 @@ import numpy as np  # noqa: E402
 from damoos.backend.registry import open_backend  # noqa: E402
 from damoos.errors import BackendError, InputError  # noqa: E402
 from damoos.ops.record import read_recording, scenario_of, to_recording, write_recording  # noqa: E402
+from damoos.ops.replay import replay  # noqa: E402
 from damoos.tune.objective import Objective  # noqa: E402
 from damoos.tune.outcome import Run  # noqa: E402
 
@@ -132,16 +133,12 @@ def refuse_other_machines(recording: Recording) -> None:
         raise BackendError("more than one NUMA node")
     if recording.get("thp", "never") != "never":
         raise BackendError("transparent huge pages")
-    if recording.get("feedback"):
-        raise BackendError("feedback to a quota goal during the run")
 
 
 def rerun(recording: Recording, seed: int) -> Recording:
     """One simulated run of a recorded scenario, as a recording. Raises InputError or BackendError if not possible."""
-    workload, kdamonds, pace = scenario_of(recording)
-    backend = open_backend(BACKEND, pace=pace, trace=True)
-    with backend.start(workload, kdamonds, seed) as session:
-        result = session.finish()
+    workload, _, pace = scenario_of(recording)
+    result = replay(recording, open_backend(BACKEND, pace=pace, trace=True), seed)
     return to_recording(
         result,
         workload=workload,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from damoos.workload.pace import MASIM_BATCH, Pace
 from .recorded_damon import damon_block, kdamonds_of
 
 SCHEMA = 1
+_PLACE = re.compile(r"@(START|END)(\d+)@")
 
 
 def to_recording(
@@ -105,7 +107,24 @@ def scenario_of(recording: dict[str, Any]) -> tuple[MasimWorkload, Kdamonds | No
     block = recording["workload"]
     workload = parse(block["config"], name=block["name"])
     damon = recording.get("damon")
-    return workload, None if damon is None else kdamonds_of(damon), _pace(block["args"], block.get("prefault", True))
+    kdamonds = None if damon is None else kdamonds_of(_placed(damon, recording["result"]["regions"]))
+    return workload, kdamonds, _pace(block["args"], block.get("prefault", True))
+
+
+def _placed(block: Any, regions: list[dict[str, Any]]) -> Any:
+    # `@START0@` and `@END0@` stand for where the first workload region was.
+    if isinstance(block, dict):
+        return {key: _placed(value, regions) for key, value in block.items()}
+    if isinstance(block, list):
+        return [_placed(value, regions) for value in block]
+    match = _PLACE.fullmatch(block) if isinstance(block, str) else None
+    if match is None:
+        return block
+    index = int(match[2])
+    if index >= len(regions) or regions[index]["address"] is None:
+        raise ConfigError("no such region with an address", field="damon", value=block, allowed="0 to the last region")
+    region = regions[index]
+    return int(region["address"]) + (int(region["bytes"]) if match[1] == "END" else 0)
 
 
 def _ms(seconds: float) -> float:

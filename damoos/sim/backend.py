@@ -17,7 +17,6 @@ from .session import SimSession
 from .support import MISSING, SUPPORTED_ACTIONS
 
 DEFAULT_MACHINE = "zram"
-SIMULATED_KERNEL = "7.3"
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class SimBackend:
         """What the simulator models."""
         return Capabilities(
             backend=self.name,
-            kernel=SIMULATED_KERNEL,
+            kernel=self.machine.kernel,
             time_kind=self.time_kind,
             ops=("vaddr",),
             actions=SUPPORTED_ACTIONS,

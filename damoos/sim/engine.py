@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 
+from .attributes import schedule, set_intervals
 from .closely import advance_closely
+from .handle import handle_at
+from .intervals import tune_intervals
 from .jit import entry, kernel
 from .monitor import check_accesses, check_each
 from .phases import begin_phase, is_running
@@ -23,8 +26,10 @@ from .regions import (
     set_regions,
     split_regions,
 )
-from .schemes import apply_period, apply_schemes
+from .schemes import apply_schemes
 from .state import (
+    ASKED_AGGR_US,
+    ASKED_SAMPLE_US,
     C_COARSE,
     C_REGION,
     C_SAMPLE,
@@ -39,21 +44,26 @@ from .state import (
     DEBT,
     DONE,
     EXACT,
+    GOAL_AGGRS,
     KDAMOND_CPU,
     NEXT_AGGR,
     NEXT_OPS,
+    NEXT_TUNE,
     NOW,
     NR_AGGREGATIONS,
     NR_REGIONS,
     OVERSLEPT,
     PASSED,
+    REST_UNTIL,
     S_NEXT,
     SAMPLE_EVERY,
     SAMPLE_US,
     SUM_REGIONS,
     UPDATE_US,
+    WATERMARKS,
 )
 from .steady import advance_steadily, steady_intervals
+from .watermarks import update_activations
 
 _NO_DAMON_STEP_US = 5_000.0
 _STRETCH_US = 250_000.0
@@ -75,16 +85,7 @@ def turn_on(st):
     if st.c[C_SHARED] != 0.0:
         st.f[DEBT] += st.c[C_START]
     schedule(st)
-
-
-@kernel
-def schedule(st):
-    """Sets the next aggregation, operations update and scheme passes from the attributes, counted from now."""
-    passed = st.n[PASSED]
-    st.n[NEXT_AGGR] = passed + samples_per_aggregation(st)
-    st.n[NEXT_OPS] = passed + st.n[UPDATE_US] // max(1, st.n[SAMPLE_US])
-    for k in range(st.scheme.shape[0]):
-        st.scheme[k, S_NEXT] = passed + apply_period(st, k)
+    st.n[NEXT_TUNE] = st.n[NEXT_AGGR] * st.n[GOAL_AGGRS]
 
 
 @kernel
@@ -98,9 +99,8 @@ def iteration(st):
     shared = st.c[C_SHARED] != 0.0 and is_running(st)
     busy = cpu * (1.0 + st.c[C_WAIT]) if shared else cpu
     sleep = float(max(1, st.n[SAMPLE_US]))
-    tick = st.c[C_TICK]
     if sleep >= st.c[C_COARSE]:
-        wall = (math.ceil(sleep / tick - 1e-9) + 1.0 + math.floor(busy / tick)) * tick
+        wall = _coarse_sleep(st, sleep) + math.floor(busy / st.c[C_TICK]) * st.c[C_TICK]
     else:
         # In steps of a five-hundredth of the interval, kept while they are within a step: far below the noise of real
         # wake-ups, and tables of hit counts stay valid from one aggregation to the next.
@@ -113,6 +113,34 @@ def iteration(st):
     if not shared:
         return wall, cpu, 1.0
     return wall, cpu, 1.0 - min(0.9, (busy / (1.0 + st.c[C_WAIT]) + st.c[C_SWITCH]) / wall)
+
+
+@kernel
+def _coarse_sleep(st, us):
+    return (math.ceil(us / st.c[C_TICK] - 1e-9) + 1.0) * st.c[C_TICK]
+
+
+@kernel
+def _workload_alone(st, most_us):
+    left = min(most_us, _STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
+    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
+    if n > 0:
+        advance_steadily(st, n, _NO_DAMON_STEP_US, 1.0)
+    else:
+        advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
+
+
+@kernel
+def _rest(st):
+    # Sleeps while watermarks keep all schemes inactive; whether it does.
+    if st.f[NOW] >= st.f[REST_UNTIL]:
+        wait = update_activations(st)
+        if wait == 0:
+            return False
+        us = float(wait)
+        st.f[REST_UNTIL] = st.f[NOW] + (_coarse_sleep(st, us) if us >= st.c[C_COARSE] else us + st.c[C_SLACK])
+    _workload_alone(st, st.f[REST_UNTIL] - st.f[NOW])
+    return True
 
 
 @kernel
@@ -152,6 +180,8 @@ def _next_event(st):
 
 @kernel
 def _kdamond(st):
+    if st.n[WATERMARKS] != 0 and _rest(st):
+        return
     wall, _, _ = iteration(st)
     most = max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall))
     _sample(st, min(_next_event(st) - st.n[PASSED], most))
@@ -166,6 +196,7 @@ def _kdamond(st):
     if st.n[DONE] == 1:
         return
     if aggregated:
+        tune_intervals(st)
         st.n[NEXT_AGGR] = passed + samples_per_aggregation(st)
         st.n[NR_AGGREGATIONS] += 1
         st.n[SUM_REGIONS] += st.n[NR_REGIONS]
@@ -177,34 +208,19 @@ def _kdamond(st):
         set_regions(st, st.range_start, st.range_end)
 
 
+BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH = range(5)
+"""What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; go on; last sample."""
+
+
 @kernel
-def _workload_alone(st):
-    left = min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
-    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
-    if n > 0:
-        advance_steadily(st, n, _NO_DAMON_STEP_US, 1.0)
-    else:
-        advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
-
-
-BEGIN, TURN_ON, RESCHEDULE, RUN, FINISH = range(5)
-"""What `step` is asked to do: first sample and phase; DAMON on; schedules anew after a commit; go on; last sample."""
-
-
-@entry
-def step(st, what, until_us):
-    """The only entry point, so that there is one thing to compile: does `what` to the run behind handle `st`.
-
-    RUN goes on to `until_us` or the end of the workload, and returns True when the buffers are full and must be emptied
-    before it is called again.
-    """
+def _step(st, what, until_us):
     if what == BEGIN:
         elapse(st, 1e-9)
         begin_phase(st)
     elif what == TURN_ON:
         turn_on(st)
-    elif what == RESCHEDULE:
-        schedule(st)
+    elif what == SET_ATTRIBUTES:
+        set_intervals(st, st.n[ASKED_SAMPLE_US], st.n[ASKED_AGGR_US])
     elif what == FINISH:
         last_sample(st)
     else:
@@ -214,5 +230,19 @@ def step(st, what, until_us):
             if st.n[DAMON_ON] == 1:
                 _kdamond(st)
             else:
-                _workload_alone(st)
+                _workload_alone(st, math.inf)
     return buffers_full(st)
+
+
+@entry
+def step(addresses, what, until_us):
+    """The only entry point, so that there is one thing to compile: does `what` to each run of a batch.
+
+    `addresses`: int64 [N], of the tables of the runs' states; `until_us`: float64 [N]. RUN goes on to `until_us` or the
+    end of the workload. Returns True when buffers of a run are full and must be emptied before it can go on.
+    """
+    full = False
+    for i in range(addresses.size):
+        if _step(handle_at(addresses[i]), what, until_us[i]):
+            full = True
+    return full

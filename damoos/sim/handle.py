@@ -1,34 +1,114 @@
-"""How compiled code holds a run's arrays: by one reference.
+"""How compiled code holds a run's arrays: by the address of a table of their addresses and shapes.
 
-Passing the named tuple itself would pass every array's descriptor by value at every call; with some fifty arrays that
-made compilation three times and a run eight times slower (numba 0.68).
+To kernels a handle looks like the `State` it stands for. Passing the named tuple itself would pass every array's
+descriptor by value at every call, and references to arrays would be counted; compiling that took three times as long.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from llvmlite import ir
 from numba import types
-from numba.experimental import structref
+from numba.core import cgutils
+from numba.core.typing.templates import AttributeTemplate, infer_getattr
+from numba.extending import NativeValue, intrinsic, lower_getattr_generic, models, register_model, typeof_impl, unbox
+from numba.np.arrayobj import populate_array
+from numba.np.numpy_support import from_dtype
 
-from .jit import entry
-from .state import State
+from .state import FIELDS, State
 
-
-@structref.register
-class _HandleType(types.StructRef):
-    def preprocess_fields(self, fields: Any) -> Any:
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)
-
-
-class Handle(structref.StructRefProxy):
-    """A reference to the arrays of a `State`, with the same field names; made by `handle_of`."""
+_WORD = ir.IntType(64)
+_ENTRY = {field.name: field.entry for field in FIELDS}
+_ARRAY = {field.name: types.Array(from_dtype(field.dtype), len(field.shape), "C") for field in FIELDS}
 
 
-structref.define_proxy(Handle, _HandleType, list(State._fields))
+class Handle:
+    """A reference to the arrays of a `State`, for compiled code that Python calls; valid while that state is."""
+
+    __slots__ = ("address",)
+
+    def __init__(self, address: int) -> None:
+        self.address = address
 
 
-@entry
-def handle_of(state):
-    """The handle of a state's arrays; valid while that state's arrays are."""
-    return Handle(*state)
+def address_of(state: State) -> int:
+    """Where a state's table is; valid while that state is."""
+    return int(state.table.ctypes.data)
+
+
+def handle_of(state: State) -> Handle:
+    """The handle of a state."""
+    return Handle(address_of(state))
+
+
+class _HandleType(types.Type):
+    def __init__(self) -> None:
+        super().__init__(name="StateHandle")
+
+
+_HANDLE = _HandleType()
+
+
+@register_model(_HandleType)
+class _HandleModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Any) -> None:
+        super().__init__(manager, kind, _WORD.as_pointer())
+
+
+@typeof_impl.register(Handle)
+def _type_of_handle(value: Handle, context: Any) -> Any:
+    return _HANDLE
+
+
+@unbox(_HandleType)
+def _unbox_handle(kind: Any, value: Any, c: Any) -> Any:
+    address = c.pyapi.object_getattr_string(value, "address")
+    word = c.pyapi.long_as_longlong(address)
+    c.pyapi.decref(address)
+    return NativeValue(c.builder.inttoptr(word, _WORD.as_pointer()))
+
+
+@intrinsic
+def handle_at(typing: Any, address: Any) -> Any:
+    """The handle, in compiled code, of the state whose `table` is at that address, int64."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], _WORD.as_pointer())
+
+    return _HANDLE(types.int64), generate
+
+
+@infer_getattr
+class _HandleAttributes(AttributeTemplate):
+    key = _HandleType
+
+    def generic_resolve(self, kind: Any, name: str) -> Any:  # type: ignore[override]
+        return _ARRAY.get(name)
+
+
+@lower_getattr_generic(_HandleType)
+def _array(context: Any, builder: Any, kind: Any, table: Any, name: str) -> Any:
+    array = _ARRAY[name]
+    out = context.make_array(array)(context, builder)
+
+    def entry(i: int) -> Any:
+        word = builder.load(builder.gep(table, [_WORD(_ENTRY[name] + i)]))
+        # The table stays as it is, whatever is stored through the addresses in it.
+        word.set_metadata("invariant.load", builder.module.add_metadata([]))
+        return word
+
+    itemsize = context.get_abi_sizeof(context.get_data_type(array.dtype))
+    shape = [entry(1 + d) for d in range(array.ndim)]
+    strides = [_WORD(itemsize)]
+    for size in shape[:0:-1]:
+        strides.insert(0, builder.mul(strides[0], size))
+    populate_array(
+        out,
+        data=builder.inttoptr(entry(0), out.data.type),
+        shape=cgutils.pack_array(builder, shape),
+        strides=cgutils.pack_array(builder, strides),
+        itemsize=_WORD(itemsize),
+        meminfo=None,
+    )
+    return out._getvalue()

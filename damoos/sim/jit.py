@@ -1,5 +1,9 @@
 """How the simulator's kernels are compiled, and where the compiled code is kept.
 
+numba makes every compiled function a library of its own: optimised together with all that it calls, turned into machine
+code, and optimised again in each of its callers. Here only the entry point needs machine code, so kernels stay as they
+were lowered until the entry point, which contains them all, is optimised once.
+
 numba's cache notices edits of the file that a cached function is in, not of modules that it inlines. Since the
 mechanisms of the simulator live in a file each, the cache folder is keyed by a hash of all of them.
 """
@@ -13,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
+from llvmlite.binding import Linkage
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import CompilerBase, DefaultPassBuilder
 
 _njit: Any = numba.njit  # its annotations leave out options that it has
 
@@ -26,12 +33,71 @@ def _cache_dir() -> str:
     return str(Path(root) / "numba" / f"{numba.__version__}-{digest.hexdigest()[:16]}")
 
 
-def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles a mechanism that is only called from other compiled code; see `callable_kernel` for tests.
+class _NoEnvironments:
+    # Kernels raise nothing and box nothing, so the Python environment of their code is never looked at.
+    @staticmethod
+    def set_env(name: str, environment: object) -> None:
+        pass
 
-    Without the wrappers that Python and C would call, which take a seventh of the time to compile.
-    """
-    return _njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+class _PartLibrary(JITCodeLibrary):
+    """Code that is only linked into other code: not optimised, and without machine code."""
+
+    codegen = _NoEnvironments
+
+    def get_pointer_to_function(self, name: str) -> int:
+        return 0
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+
+class _WholeLibrary(JITCodeLibrary):
+    """Code with all that it calls: what was linked in becomes private, so that it is inlined or dropped."""
+
+    def _optimize_functions(self, module: Any) -> None:
+        module.data_layout = self._codegen._data_layout
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
+                function.linkage = Linkage.internal
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
+
+
+class _Compiler(CompilerBase):
+    library: type[JITCodeLibrary]
+
+    def define_pipelines(self) -> list[Any]:
+        state = self.state
+        state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
+        state.library.enable_object_caching()
+        return [DefaultPassBuilder.define_nopython_pipeline(state)]
+
+
+class _PartCompiler(_Compiler):
+    library = _PartLibrary
+
+
+class _WholeCompiler(_Compiler):
+    library = _WholeLibrary
+
+
+# Without reference counts: kernels allocate nothing, and what they look at outlives the call.
+_OPTIONS = {"nogil": True, "error_model": "numpy", "_nrt": False, "no_cfunc_wrapper": True}
+
+
+def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a mechanism that is only called from other compiled code; see `callable_kernel` for tests."""
+    return _njit(no_cpython_wrapper=True, pipeline_class=_PartCompiler, **_OPTIONS)(function)
 
 
 def callable_kernel(compiled: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,7 +106,7 @@ def callable_kernel(compiled: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any) -> Any:
         return compiled(*arguments)
 
-    return _njit(call)
+    return _njit(pipeline_class=_WholeCompiler, **_OPTIONS)(call)
 
 
 def entry(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -52,6 +118,6 @@ def entry(function: Callable[..., Any]) -> Callable[..., Any]:
     if not before:
         settings.CACHE_DIR = _cache_dir()
     try:
-        return _njit(nogil=True, error_model="numpy", cache=True)(function)
+        return _njit(cache=True, pipeline_class=_WholeCompiler, **_OPTIONS)(function)
     finally:
         settings.CACHE_DIR = before

@@ -10,79 +10,96 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .jit import kernel
-from .rng import MONITOR, below, binomial, uniform
+from .rng import GOLDEN, MONITOR, below, binomial, binomial_of_few, mixed, uniform
 from .state import CUR, DRAW_SLOTS, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED
 
 _OFTEN = 24
-_ALIAS = -1
-"""`State.draw_uses` of an area with an alias table."""
+"""Draws for the same (n, p) after which a table pays."""
+_ONE, _OPEN = 2.0**32, 255
+"""In a table: a share of 1; another value that is not chosen yet."""
+_LOW32 = np.uint64(0xFFFFFFFF)
+_LOW8 = np.uint64(0xFF)
+_S32, _S8 = np.uint64(32), np.uint64(8)
 
 
 @kernel
-def _draw_inside(st, a):
-    # A draw for a region that lies in area a while there is no alias table for (n, p): by inversion of the cumulative
-    # probabilities. They become an alias table (Walker 1977) when (n, p) turn out to be needed often.
+def _draw(rng, n, p):
+    return binomial_of_few(rng, MONITOR, n, p) if n <= 64 else binomial(rng, MONITOR, n, p)
+
+
+@kernel
+def _draw_inside(st, a, hits, first, stop):
+    # Draws for the regions `first` to `stop`, which lie in area a.
     n, p = st.hit_n[a], st.hit_p[a]
+    if n <= 0 or p <= 0.0:
+        return
+    if p >= 1.0:
+        for i in range(first, stop):
+            hits[i] += n
+        return
     if n >= DRAW_SLOTS:
-        return binomial(st.rng, MONITOR, n, p)
-    table = st.draw_table[a]
+        for i in range(first, stop):
+            hits[i] += _draw(st.rng, n, p)
+        return
     if st.draw_n[a] != n or st.draw_p[a] != p:
         st.draw_n[a], st.draw_p[a], st.draw_uses[a] = n, p, 0
-        _tabulate(table, n, p)
-    u = uniform(st.rng, MONITOR)
-    k = 0
-    while u >= table[k] and k < n:
-        k += 1
-    st.draw_uses[a] += 1
-    if st.draw_uses[a] == _OFTEN:
-        _alias(st, a)
-    return k
+    uses = st.draw_uses[a]
+    if uses < _OFTEN:
+        for i in range(first, stop):
+            hits[i] += _draw(st.rng, n, p)
+        st.draw_uses[a] = uses + stop - first
+        if uses + stop - first >= _OFTEN:
+            _tabulate(st.draw_table[a], n, p)
+        return
+    table = st.draw_table[a]
+    slots = np.uint64(n + 1)
+    z = st.rng[MONITOR]
+    for i in range(first, stop):
+        z += GOLDEN
+        # The upper half of the random number chooses a slot and, by what is left, one of its two values.
+        x = (mixed(z) >> _S32) * slots
+        slot = x >> _S32
+        entry = table[slot]
+        hits[i] += np.int64(slot if (x & _LOW32) < (entry >> _S8) else entry & _LOW8)
+    st.rng[MONITOR] = z
 
 
 @kernel
 def _tabulate(table, n, p):
-    # Cumulative probabilities of Binomial(n, p), from the side where the first term can't underflow.
+    # An alias table (Walker 1977) of Binomial(n, p). A slot's entry is the share of its own value, in units of 2^-32,
+    # and in the low 8 bits the slot's other value. Shares are whole numbers that add up, so that no slot is left over.
+    slots = n + 1
     q = p if p <= 0.5 else 1.0 - p
     odds = q / (1.0 - q)
-    term = math.exp(n * math.log1p(-q))
-    total = 0.0
-    for k in range(n):
-        total += term
-        table[k if p <= 0.5 else n - 1 - k] = total if p <= 0.5 else 1.0 - total
-        term *= odds * (n - k) / (k + 1)
-    table[n] = 1.0
-
-
-@kernel
-def _alias(st, a):
-    # Turns the cumulative table of area a into an alias table.
-    n = st.draw_n[a]
-    share, other = st.draw_table[a], st.draw_alias[a]
-    slots = n + 1
-    for k in range(n, 0, -1):
-        share[k] = (share[k] - share[k - 1]) * slots
-    share[0] *= slots
-    for k in range(slots):
-        other[k] = -1
+    # From the side where the first probability can't underflow.
+    share = math.exp(n * math.log1p(-q)) * slots * _ONE
+    left, greatest, mode = slots << 32, 0, 0
+    for i in range(slots):
+        whole = np.int64(share + 0.5)
+        k = i if p <= 0.5 else n - i
+        table[k] = np.uint64(whole << 8 | _OPEN)
+        left -= whole
+        if whole > greatest:
+            greatest, mode = whole, k
+        share *= odds * (n - i) / (i + 1)
+    table[mode] = np.uint64((greatest + left) << 8 | _OPEN)
     # Slots below 1 are filled up from those above, which is followed from the left.
     big = 0
-    for k in range(slots):
-        small = k
-        while small >= 0 and share[small] < 1.0 and other[small] < 0:
-            while big < slots and (share[big] <= 1.0 or other[big] >= 0):
-                big += 1
-            if big == slots:
-                other[small] = small
+    for i in range(slots):
+        small = i
+        while small >= 0:
+            entry = np.int64(table[small])
+            if entry >> 8 >= 1 << 32 or entry & 255 != _OPEN:
                 break
-            other[small] = big
-            share[big] -= 1.0 - share[small]
-            # A slot left of k that fell below 1 must be filled now, it will not be visited again.
-            small = big if big < k else -1
-    for k in range(slots):
-        if other[k] < 0:
-            other[k] = k
-    st.draw_uses[a] = _ALIAS
+            while np.int64(table[big]) >> 8 <= 1 << 32:
+                big += 1
+            table[small] = np.uint64((entry | 255) - 255 + big)
+            table[big] -= np.uint64(((1 << 32) - (entry >> 8)) << 8)
+            # A slot left of i that fell below 1 must be filled now, it will not be visited again.
+            small = big if big < i else -1
 
 
 @kernel
@@ -112,38 +129,26 @@ def check_accesses(st, n):
     """Adds to each region's nr_accesses the hits of `n` sampling intervals that the workload has just run through."""
     cur, count = st.n[CUR], st.n[NR_REGIONS]
     start, end, hits = st.start[cur], st.end[cur], st.nr_accesses[cur]
-    area_start, area_end, hit_p, hit_n, sweep = st.area_start, st.area_end, st.hit_p, st.hit_n, st.sweep_pages
-    uses, table_n, table_p, share, other = st.draw_uses, st.draw_n, st.draw_p, st.draw_table, st.draw_alias
-    rng = st.rng
-    last_area = area_start.size
-    a = 0
+    area_start, area_end, sweep = st.area_start, st.area_end, st.sweep_pages
+    a = i = 0
+    while i < count:
+        s, e = start[i], end[i]
+        while a < area_end.size and area_end[a] <= s:
+            a += 1
+        if a == area_end.size:
+            break
+        first = i
+        i += 1
+        if area_start[a] <= s and e <= area_end[a] and sweep[a] == 0.0:
+            stop = area_end[a]
+            while i < count and end[i] <= stop:
+                i += 1
+            _draw_inside(st, a, hits, first, i)
+        elif area_start[a] < e:
+            hits[first] += _draw_across(st, a, s, e, n)
     greatest = 0
     for i in range(count):
-        s, e = start[i], end[i]
-        while a < last_area and area_end[a] <= s:
-            a += 1
-        k = 0
-        if a < last_area and area_start[a] < e:
-            if area_start[a] <= s and e <= area_end[a] and sweep[a] == 0.0:
-                p, m = hit_p[a], hit_n[a]
-                if p >= 1.0:
-                    k = m
-                elif p > 0.0 and m > 0:
-                    if uses[a] == _ALIAS and table_n[a] == m and table_p[a] == p:
-                        x = uniform(rng, MONITOR) * (m + 1)
-                        slot = int(x)
-                        # both sides are read: a branch would be mispredicted half of the time
-                        alias = other[a, slot]
-                        k = slot if x - slot < share[a, slot] else alias
-                    elif m == 1:
-                        k = 1 if uniform(rng, MONITOR) < p else 0
-                    else:
-                        k = _draw_inside(st, a)
-            else:
-                k = _draw_across(st, a, s, e, n)
-        total = hits[i] + k
-        hits[i] = total
-        greatest = max(greatest, total)
+        greatest = max(greatest, hits[i])
     st.n[MAX_NR_ACCESSES] = greatest
     st.n[NR_SAMPLED] += count * n
 
@@ -160,7 +165,7 @@ def _draw_across(st, a, s, e, n):
         if st.sweep_pages[a] > 0.0:
             swept += _swept_hits(st, a, lo, hi, size, n)
         a += 1
-    return min(n, swept + binomial(st.rng, MONITOR, n, min(p, 1.0)))
+    return min(n, swept + _draw(st.rng, n, p))
 
 
 @kernel

@@ -26,10 +26,7 @@ def undisturbed_rate(st, ph):
 @kernel
 def rate_now(st, ph, cpu_share):
     """The same per µs of wall time with a share of the CPU; a paced workload makes up for stolen CPU time."""
-    cost = 0.0
-    for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
-        cost += st.pattern_weight[q] / st.pattern_rate[q]
-    rate = cpu_share / cost
+    rate = cpu_share / st.phase_cost[ph]
     limit = st.c[C_LIMIT]
     return min(rate, limit) if limit > 0.0 else rate
 

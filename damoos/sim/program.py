@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .layout import PAGE, Layout, lay_out
+from .layout import PAGE, Layout, lay_out, three_ranges
 from .machine import Machine
 
 Ints = NDArray[np.int64]
@@ -23,19 +23,11 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Sizes: A areas, P phases, Q patterns. Fields as in `State`; `untouched` [A]: pages that are not resident yet."""
+    """The address space, and what `State` has of the workload: sizes A, G, M, P, Q, and arrays by their names."""
 
     layout: Layout
-    untouched: Ints
-    phase_first: Ints
-    phase_us: Floats
-    phase_work: Floats
-    pattern_area: Ints
-    pattern_random: Ints
-    pattern_hardens: Ints
-    pattern_step: Floats
-    pattern_weight: Floats
-    pattern_rate: Floats
+    sizes: dict[str, int]
+    arrays: dict[str, Ints | Floats]
 
 
 @lru_cache(maxsize=64)
@@ -55,26 +47,45 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
     rate = 1.0 / np.array(per_access, float)
     weight = np.array([p.probability for p in patterns], float)
     phase_us = np.array([p.ms * 1000.0 for p in workload.phases], float)
-    phase_work = np.zeros(len(active))
+    phase_work, phase_cost = np.zeros(len(active)), np.zeros(len(active))
     for i, (first, last) in enumerate(zip(phase_first, phase_first[1:], strict=False)):
         if last > first:
             q = slice(first, last)
             weight[q] /= weight[q].sum()
-            phase_work[i] = phase_us[i] * _nominal_rate(1.0 / float((weight[q] / rate[q]).sum()), pace)
+            phase_cost[i] = (weight[q] / rate[q]).sum()
+            phase_work[i] = phase_us[i] * _nominal_rate(1.0 / phase_cost[i], pace)
     index = {r.name: i for i, r in reversed(list(enumerate(workload.regions)))}
-    return Program(
-        layout=layout,
-        untouched=_untouched(workload, layout, pace),
-        phase_first=phase_first,
-        phase_us=phase_us,
-        phase_work=phase_work,
-        pattern_area=np.array([layout.region_area[index[p.region]] for p in patterns], np.int64),
-        pattern_random=np.array([p.random for p in patterns], np.int64),
-        pattern_hardens=np.array([p.random and p.rw_mode != "ro" for p in patterns], np.int64),
-        pattern_step=np.array([max(p.stride, 1) / PAGE for p in patterns], float),
-        pattern_weight=weight,
-        pattern_rate=rate,
-    )
+    arrays = _address_space(layout) | {
+        "area_untouched": _untouched(workload, layout, pace),
+        "phase_first": phase_first,
+        "phase_us": phase_us,
+        "phase_work": phase_work,
+        "phase_cost": phase_cost,
+        "pattern_area": np.array([layout.region_area[index[p.region]] for p in patterns], np.int64),
+        "pattern_random": np.array([p.random for p in patterns], np.int64),
+        "pattern_hardens": np.array([p.random and p.rw_mode != "ro" for p in patterns], np.int64),
+        "pattern_step": np.array([max(p.stride, 1) / PAGE for p in patterns], float),
+        "pattern_weight": weight,
+        "pattern_rate": rate,
+    }
+    first_of = {"A": "area_start", "G": "range_start", "M": "map_start", "P": "phase_us", "Q": "pattern_area"}
+    return Program(layout, {size: len(arrays[name]) for size, name in first_of.items()}, arrays)
+
+
+def _address_space(layout: Layout) -> dict[str, Ints | Floats]:
+    areas = layout.areas
+    ranges = three_ranges([(s, e) for _, s, e in layout.mapped])
+    mapped = [(s, e) for _, s, e in layout.mapped if (s, e) not in layout.special]
+    return {
+        "area_start": np.array([a.start for a in areas], np.int64),
+        "area_end": np.array([a.end for a in areas], np.int64),
+        "area_hot": np.array([a.hot_pages for a in areas], np.int64),
+        "area_phases": np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
+        "range_start": np.array([r[0] for r in ranges], np.int64),
+        "range_end": np.array([r[1] for r in ranges], np.int64),
+        "map_start": np.array([m[0] for m in mapped], np.int64),
+        "map_end": np.array([m[1] for m in mapped], np.int64),
+    }
 
 
 def _nominal_rate(undisturbed: float, pace: Pace) -> float:

@@ -7,8 +7,10 @@ every region is a multiple of the minimum region size, 4 KiB.
 
 from __future__ import annotations
 
+import numpy as np
+
 from .jit import kernel
-from .rng import SPLIT, below
+from .rng import GOLDEN, SPLIT, below, mixed
 from .state import (
     AGGR_US,
     CHECK_MIN,
@@ -27,6 +29,7 @@ from .state import (
 )
 
 _PAGE = 4096
+_ONE, _NINE, _TEN, _S32 = np.uint64(1), np.uint64(9), np.uint64(10), np.uint64(32)
 
 
 @kernel
@@ -58,28 +61,34 @@ def merge_pass(st, threshold, limit, ageing):
         st.last_nr_accesses[cur],
         st.age[cur],
     )
-    out = -1
-    for i in range(count):
-        nr_i, last_i, age_i = nr[i], last[i], age[i]
-        if ageing:
-            if abs(nr_i - last_i) > threshold or (nr_i == 0) != (last_i == 0):
-                age_i = 0
-            else:
-                age_i += 1
-        size = end[i] - start[i]
-        if out >= 0 and end[out] == start[i] and abs(nr[out] - nr_i) <= threshold:
-            left = end[out] - start[out]
-            if left + size <= limit:
-                both = left + size
-                if nr[out] != nr_i:
-                    nr[out] = (nr[out] * left + nr_i * size) // both
-                if age[out] != age_i:
-                    age[out] = (age[out] * left + age_i * size) // both
-                end[out] = end[i]
-                continue
-        out += 1
-        start[out], end[out], nr[out], last[out], age[out] = start[i], end[i], nr_i, last_i, age_i
+    if ageing:
+        for i in range(count):
+            same = abs(nr[i] - last[i]) <= threshold and (nr[i] == 0) == (last[i] == 0)
+            age[i] = age[i] + 1 if same else 0
+    # The region that grows is kept in registers until it is complete.
+    s, e, n, before, g = start[0], end[0], np.int64(nr[0]), last[0], np.int64(age[0])
+    out = 0
+    for i in range(1, count):
+        s_i, e_i, n_i, g_i = start[i], end[i], np.int64(nr[i]), np.int64(age[i])
+        if abs(n - n_i) <= threshold and e_i - s <= limit and e == s_i:
+            left, size = e - s, e_i - s_i
+            if n != n_i:
+                n = _mean(n, left, n_i, size)
+            if g != g_i:
+                g = _mean(g, left, g_i, size)
+            e = e_i
+        else:
+            start[out], end[out], nr[out], last[out], age[out] = s, e, n, before, g
+            out += 1
+            s, e, n, before, g = s_i, e_i, n_i, last[i], g_i
+    start[out], end[out], nr[out], last[out], age[out] = s, e, n, before, g
     st.n[NR_REGIONS] = out + 1
+
+
+@kernel
+def _mean(left, left_size, right, right_size):
+    # Averages of what is not negative: unsigned division is quicker than Python's, which rounds down.
+    return np.int64(np.uint64(left * left_size + right * right_size) // np.uint64(left_size + right_size))
 
 
 @kernel
@@ -183,6 +192,15 @@ def _split_some(st, cur, to, count, step):
 
 
 @kernel
+def _end_of_left(z, start, end):
+    # The first page of the right piece if random number `z` cuts pages [start, end): at 10 % to 90 % in whole pages;
+    # `end`: no cut.
+    tenths = _ONE + ((mixed(z) >> _S32) * _NINE >> _S32)
+    cut = np.int64(tenths * np.uint64(end - start) // _TEN)
+    return start + cut if cut > 0 else end
+
+
+@kernel
 def _split_all(st, cur, to, count, pieces):
     start, end, last, age = st.start[cur], st.end[cur], st.last_nr_accesses[cur], st.age[cur]
     start2, end2, nr2, last2, age2 = (
@@ -192,30 +210,27 @@ def _split_all(st, cur, to, count, pieces):
         st.last_nr_accesses[to],
         st.age[to],
     )
-    rng = st.rng
+    z = st.rng[SPLIT]
     out = 0
     for i in range(count):
-        s, e = start[i], end[i]
-        first = second = size = e - s
-        if size > 2:
-            # 10 % to 90 % in whole pages; no cut if that is none. With three pieces the left piece is cut again.
-            cut = (1 + below(rng, SPLIT, 9)) * size // 10
-            if 0 < cut < size:
-                first = second = cut
-            if pieces == 3 and first > 2:
-                cut = (1 + below(rng, SPLIT, 9)) * first // 10
-                if 0 < cut < first:
-                    second = cut
-        # Pieces, with counters just reset: [s, s + second), [s + second, s + first), [s + first, e); none is empty.
-        last_i, age_i = last[i], age[i]
-        start2[out], end2[out], nr2[out], last2[out], age2[out] = s, s + second, 0, last_i, age_i
+        s, e, last_i, age_i = start[i], end[i], last[i], age[i]
+        third = e
+        if e - s > 2:
+            z += GOLDEN
+            third = _end_of_left(z, s, e)
+        second = third
+        if pieces == 3 and third - s > 2:
+            # With three pieces the left one is cut again.
+            z += GOLDEN
+            second = _end_of_left(z, s, third)
+        # Pieces that are empty are overwritten by the next; counters have just been reset.
+        start2[out], end2[out], nr2[out], last2[out], age2[out] = s, second, 0, last_i, age_i
         out += 1
-        if second < first:
-            start2[out], end2[out], nr2[out], last2[out], age2[out] = s + second, s + first, 0, last_i, age_i
-            out += 1
-        if first < size:
-            start2[out], end2[out], nr2[out], last2[out], age2[out] = s + first, e, 0, last_i, age_i
-            out += 1
+        start2[out], end2[out], nr2[out], last2[out], age2[out] = second, third, 0, last_i, age_i
+        out += second < third
+        start2[out], end2[out], nr2[out], last2[out], age2[out] = third, e, 0, last_i, age_i
+        out += third < e
+    st.rng[SPLIT] = z
     st.n[CUR], st.n[NR_REGIONS] = to, out
 
 

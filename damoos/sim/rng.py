@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from .jit import kernel
@@ -18,12 +20,14 @@ MONITOR, SPLIT, WORKLOAD = np.int64(0), np.int64(1), np.int64(2)
 """Streams: sampling of regions, split points, and what the workload does."""
 NR_STREAMS = 3
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(11)
+_S30, _S27, _S31, _S11, _S63, _S1 = (np.uint64(shift) for shift in (30, 27, 31, 11, 63, 1))
+_NONE, _ALL = np.uint64(0), np.uint64(2**64 - 1)
+_TWO_53 = 9007199254740992.0
 _INVERSE = np.concatenate([[0.0], 1.0 / np.arange(1, 64)])
-_TO_UNIT = 1.0 / 9007199254740992.0
+_TO_UNIT = 1.0 / _TWO_53
 
 
 def seed_streams(seed: int, environment: int = 0) -> NDArray[np.uint64]:
@@ -32,12 +36,18 @@ def seed_streams(seed: int, environment: int = 0) -> NDArray[np.uint64]:
 
 
 @kernel
-def next_u64(rng, stream):
-    z = rng[stream] + _GOLDEN
-    rng[stream] = z
+def mixed(z):
+    """The random number of counter value `z`; loops with many draws go on from counter to counter by `GOLDEN`."""
     z = (z ^ (z >> _S30)) * _MIX1
     z = (z ^ (z >> _S27)) * _MIX2
     return z ^ (z >> _S31)
+
+
+@kernel
+def next_u64(rng, stream):
+    z = rng[stream] + GOLDEN
+    rng[stream] = z
+    return mixed(z)
 
 
 @kernel
@@ -147,6 +157,40 @@ def binomial(rng, stream, n, p):
             k += 1
             term *= odds * (n - k + 1) * (_INVERSE[k] if k < 64 else 1.0 / k)
     return k if p <= 0.5 else n - k
+
+
+@intrinsic
+def _ones(typing, word):
+    """Number of 1 bits in a 64-bit word."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), generate
+
+
+@kernel
+def binomial_of_few(rng, stream, n, p):
+    """How many of up to 64 independent trials of probability `p` succeed, in a time that hardly depends on `n` and `p`.
+
+    The trials are the bits of a word. Binary digits of their uniform numbers are drawn, first digit first, for those
+    trials whose numbers don't differ from `p` yet.
+    """
+    if p >= 1.0:
+        return n
+    digits = np.uint64(p * _TWO_53) << _S11
+    undecided = _ALL >> np.uint64(64 - n)
+    hits = _NONE
+    z = rng[stream]
+    while undecided != _NONE and digits != _NONE:
+        z += GOLDEN
+        drawn = mixed(z)
+        one = _NONE - (digits >> _S63)
+        hits |= undecided & ~drawn & one
+        undecided &= ~(drawn ^ one)
+        digits <<= _S1
+    rng[stream] = z
+    return _ones(hits)
 
 
 @kernel

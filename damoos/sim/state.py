@@ -6,19 +6,23 @@ below, so that a state can be copied and many can be stacked. Pages are 4 KiB; t
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.features import kernel_version
 from damoos.damon.schemes import Action
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .layout import Layout, three_ranges
+from .arena import TABLE, Plan, declared, place, plan
+from .layout import PAGE, Layout
 from .machine import Machine
 from .program import compile_program
-from .rng import seed_streams
+from .rng import NR_STREAMS, seed_streams
 
 # Integers of a run: `State.n`.
 PASSED, NEXT_AGGR, NEXT_OPS = 0, 1, 2  # sampling iterations, as the kernel's passed_sample_intervals and next_*_sis
@@ -40,7 +44,17 @@ TOTAL_PAGES = 33  # pages that the regions cover
 CHECK_MIN = 34  # whether regions may be longer than the minimal number of regions allows
 WORKLOAD_PAGES = 35  # pages of areas that can be paged out
 HARD_OUT = 36  # pages paged out that are hard to compress
-N_SIZE = 40
+SEEN_PHASE = 37  # the phase that hit_p shows, -1: none; see steady
+WALK_NEXT, UNVISITED = 44, 45  # of the walk over regions by schemes: see schemes.cut
+KERNEL = 46  # whose behaviour is simulated: major * 100 + minor
+WATERMARKS = 47  # whether any scheme has watermarks
+AGGR_SAMPLES, NEXT_TUNE = 48, 49  # samples that auto-tuning keeps an aggregation at; its next turn, in iterations
+GOAL_ACCESS_BP, GOAL_AGGRS, GOAL_MIN_US, GOAL_MAX_US = 50, 51, 52, 53
+ASKED_SAMPLE_US, ASKED_AGGR_US = 54, 55  # intervals that the next `engine.SET_ATTRIBUTES` goes over to
+N_SIZE = 64
+
+V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
+"""Kernels as `KERNEL` counts them."""
 
 # Floats of a run: `State.f`.
 NOW, PHASE_START, PHASE_ACCESSES, BATCH_LEFT = 0, 1, 2, 3
@@ -52,87 +66,165 @@ STEADY_ACCESSES = 10  # accesses of the stretch that was found to be steady
 OVERSLEPT = 11  # by how much the last sampling iteration was longer than the interval, in steps; see engine.iteration
 DEBT = 13  # CPU µs that faults took and that have not passed yet
 UNDONE = 14  # kdamond's CPU µs for actions already taken
+SEEN_US, SEEN_ACCESSES = 15, 16  # the sampling interval that hit_p shows, µs, and its accesses
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
-F_SIZE = 16
+REST_UNTIL = 20  # until when kdamond sleeps since watermarks keep all schemes inactive
+TAKEN, LISTED, LIST_LIMIT, LIST_DECAY_AT = 21, 22, 23, 24  # of the machine's free memory: see vmstat.free_pages
+F_SIZE = 32
 
 # Costs and rates: `State.c`.
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
 C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
-C_SIZE = 20
+C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL, C_PCP = 24, 25, 26, 27, 28
+C_SIZE = 32
 
 # Rows of `State.scheme` (int64) and `State.stats` (int64).
 S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_US, S_NEXT, S_MAX_SNAPSHOTS = range(10)
-S_SIZE = 10
+S_SIZE = 32  # the others, and the columns of `quota`, `goal`, `filter`: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
+Q_SIZE, G_SIZE, FL_SIZE = 11, 4, 5
+NR_SCORES = 100
 A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD = 0, 1, 2, 3
 ACTIONS = {Action.STAT: A_STAT, Action.PAGEOUT: A_PAGEOUT, Action.WILLNEED: A_WILLNEED, Action.COLD: A_COLD}
 
-_I63 = 2**63 - 1
 SAMPLE_COLUMNS = ("t_us", "rss_pages", "swapped", "major_faults", "swap_in", "swap_out", "kdamond_us", "nr_regions")
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
 DRAW_SLOTS = 128
 """Hit counts that tables are kept for; more sampling intervals at once are drawn without."""
 
+Ints = NDArray[np.int64]
+Shorts = NDArray[np.int32]
+Words = NDArray[np.uint64]
+Floats = NDArray[np.float64]
+
+
+class SchemeTables(NamedTuple):
+    """Schemes as rows: [K, S_SIZE], [K, Q_SIZE], [J, G_SIZE], [L, FL_SIZE]; made by `tables.scheme_tables`."""
+
+    scheme: Ints
+    quota: Ints
+    goal: Ints
+    filter: Ints
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many there are, as sizes of `State`."""
+        return {"K": len(self.scheme), "J": len(self.goal), "L": len(self.filter)}
+
 
 class State(NamedTuple):
-    """Arrays of one run; sizes: A areas, P phases, Q patterns, R region capacity, E extent capacity, K schemes."""
+    """Arrays of one run, all in one block of memory; an annotation is a field's only declaration: dtype and shape.
 
-    n: np.ndarray  # int64 [N_SIZE]
-    f: np.ndarray  # float64 [F_SIZE]
-    c: np.ndarray  # float64 [C_SIZE]
-    rng: np.ndarray  # uint64 [NR_STREAMS]
-    area_start: np.ndarray  # int64 [A] pages
-    area_end: np.ndarray  # int64 [A]
-    area_hot: np.ndarray  # int64 [A] pages of the program's own loop
-    area_phases: np.ndarray  # int64 [A, 2] first and last phase in which they are hot
-    area_hard: np.ndarray  # int64 [A] 1: random writes have made its pages hard to compress
-    area_swapped: np.ndarray  # int64 [A] pages
-    area_untouched: np.ndarray  # int64 [A] pages
-    area_at: np.ndarray  # float64 [A] position of sequential access, pages from the area's start
-    hit_p: np.ndarray  # float64 [A] chance that a page is touched in a sampling interval in which the area is active
-    hit_n: np.ndarray  # int64 [A] sampling intervals of the segment in which the area is active
-    sweep_from: np.ndarray  # float64 [A] first page of a slow sweep in this segment, from the area's start
-    sweep_pages: np.ndarray  # float64 [A] pages it covers in the segment, 0: no slow sweep
-    sweep_step: np.ndarray  # float64 [A] pages it covers in a sampling interval
-    draw_uses: np.ndarray  # int64 [A] how often the cumulative table was used, -1: it is an alias table now
-    draw_n: np.ndarray  # int64 [A] for which (n, p) the table holds
-    draw_p: np.ndarray  # float64 [A]
-    draw_table: np.ndarray  # float64 [A, DRAW_SLOTS] cumulative probabilities, or a slot's share of its own value
-    draw_alias: np.ndarray  # int64 [A, DRAW_SLOTS] the other value of a slot
-    range_start: np.ndarray  # int64 [3] pages, what vaddr monitors
-    range_end: np.ndarray  # int64 [3]
-    map_start: np.ndarray  # int64 pages, what is mapped and not special
-    map_end: np.ndarray  # int64
-    phase_first: np.ndarray  # int64 [P + 1] into patterns
-    phase_us: np.ndarray  # float64 [P]
-    phase_work: np.ndarray  # float64 [P] accesses that make up the phase, when timing is by work
-    phase_elapsed: np.ndarray  # float64 [P] µs
-    phase_done: np.ndarray  # float64 [P] accesses made
-    pattern_area: np.ndarray  # int64 [Q]
-    pattern_random: np.ndarray  # int64 [Q] 1: random
-    pattern_hardens: np.ndarray  # int64 [Q] 1: it writes at random
-    pattern_step: np.ndarray  # float64 [Q] pages per sequential access
-    pattern_weight: np.ndarray  # float64 [Q] chance to be chosen for a batch
-    pattern_rate: np.ndarray  # float64 [Q] accesses per µs undisturbed
-    start: np.ndarray  # int64 [2, R] regions, two buffers
-    end: np.ndarray  # int64 [2, R]
-    nr_accesses: np.ndarray  # int32 [2, R]
-    last_nr_accesses: np.ndarray  # int32 [2, R]
-    age: np.ndarray  # int32 [2, R]
-    ext_start: np.ndarray  # int64 [E] pages; extents are sorted and never cross an area's border
-    ext_end: np.ndarray  # int64 [E]
-    ext_area: np.ndarray  # int64 [E]
-    ext_swapped: np.ndarray  # int64 [E] pages of the extent that are in swap, anywhere in it
-    ext_untouched: np.ndarray  # int64 [E] pages never touched
-    scheme: np.ndarray  # int64 [K, S_SIZE]
-    stats: np.ndarray  # int64 [K, ST_SIZE]
-    samples: np.ndarray  # float64 [SAMPLE_CAPACITY, 8]
-    trace_t: np.ndarray  # float64 [TRACE_ROWS] µs
-    trace_offset: np.ndarray  # int64 [TRACE_ROWS + 1]
-    trace_regions: np.ndarray  # int64 [TRACE_REGIONS, 4] start, pages, nr_accesses, age
+    Sizes: A areas, G monitored ranges, M mapped ranges, P phases, Q patterns, R region capacity, E extent capacity,
+    K schemes, J goals, L filters, T traced aggregations, X traced regions.
+    """
+
+    table: Annotated[Ints, TABLE]  # where the others are, see `arena` and `handle`
+    n: Annotated[Ints, N_SIZE]
+    f: Annotated[Floats, F_SIZE]
+    c: Annotated[Floats, C_SIZE]
+    rng: Annotated[Words, NR_STREAMS]
+    area_start: Annotated[Ints, "A"]  # pages
+    area_end: Annotated[Ints, "A"]
+    area_hot: Annotated[Ints, "A"]  # pages of the program's own loop
+    area_phases: Annotated[Ints, "A", 2]  # first and last phase in which they are hot
+    area_hard: Annotated[Ints, "A"]  # 1: random writes have made its pages hard to compress
+    area_swapped: Annotated[Ints, "A"]  # pages
+    area_untouched: Annotated[Ints, "A"]  # pages
+    area_at: Annotated[Floats, "A"]  # position of sequential access, pages from the area's start
+    hit_p: Annotated[Floats, "A"]  # chance that a page is touched in a sampling interval in which the area is active
+    hit_n: Annotated[Ints, "A"]  # sampling intervals of the segment in which the area is active
+    sweep_from: Annotated[Floats, "A"]  # first page of a slow sweep in this segment, from the area's start
+    sweep_pages: Annotated[Floats, "A"]  # pages it covers in the segment, 0: no slow sweep
+    sweep_step: Annotated[Floats, "A"]  # pages it covers in a sampling interval
+    draw_uses: Annotated[Ints, "A"]  # draws for the same (n, p); see monitor._draw_inside
+    draw_n: Annotated[Ints, "A"]  # that (n, p)
+    draw_p: Annotated[Floats, "A"]
+    draw_table: Annotated[Words, "A", DRAW_SLOTS]  # its alias table, if there were many
+    range_start: Annotated[Ints, "G"]  # pages, what vaddr monitors
+    range_end: Annotated[Ints, "G"]
+    map_start: Annotated[Ints, "M"]  # pages, what is mapped and not special
+    map_end: Annotated[Ints, "M"]
+    phase_first: Annotated[Ints, "P+1"]  # into patterns
+    phase_us: Annotated[Floats, "P"]
+    phase_work: Annotated[Floats, "P"]  # accesses that make up the phase, when timing is by work
+    phase_cost: Annotated[Floats, "P"]  # CPU µs of an access, without faults
+    phase_elapsed: Annotated[Floats, "P"]  # µs
+    phase_done: Annotated[Floats, "P"]  # accesses made
+    pattern_area: Annotated[Ints, "Q"]
+    pattern_random: Annotated[Ints, "Q"]  # 1: random
+    pattern_hardens: Annotated[Ints, "Q"]  # 1: it writes at random
+    pattern_step: Annotated[Floats, "Q"]  # pages per sequential access
+    pattern_weight: Annotated[Floats, "Q"]  # chance to be chosen for a batch
+    pattern_active: Annotated[Floats, "Q"]  # chance to make accesses in the sampling interval that hit_p shows
+    pattern_rate: Annotated[Floats, "Q"]  # accesses per µs undisturbed
+    start: Annotated[Ints, 2, "R"]  # regions, two buffers
+    end: Annotated[Ints, 2, "R"]
+    nr_accesses: Annotated[Shorts, 2, "R"]
+    last_nr_accesses: Annotated[Shorts, 2, "R"]
+    age: Annotated[Shorts, 2, "R"]
+    ext_start: Annotated[Ints, "E"]  # pages; extents are sorted and never cross an area's border
+    ext_end: Annotated[Ints, "E"]
+    ext_area: Annotated[Ints, "E"]
+    ext_swapped: Annotated[Ints, "E"]  # pages of the extent that are in swap, anywhere in it
+    ext_untouched: Annotated[Ints, "E"]  # pages never touched
+    scheme: Annotated[Ints, "K", S_SIZE]
+    stats: Annotated[Ints, "K", ST_SIZE]
+    quota: Annotated[Ints, "K", Q_SIZE]
+    goal: Annotated[Ints, "J", G_SIZE]
+    filter: Annotated[Ints, "L", FL_SIZE]
+    histogram: Annotated[Ints, NR_SCORES]  # bytes of regions by score
+    samples: Annotated[Floats, SAMPLE_CAPACITY, len(SAMPLE_COLUMNS)]
+    trace_t: Annotated[Floats, "T"]  # µs
+    trace_offset: Annotated[Ints, "T+1"]
+    trace_regions: Annotated[Ints, "X", 4]  # start, pages, nr_accesses, age
+
+
+FIELDS = declared(State)
+
+
+@lru_cache(maxsize=256)
+def _plan(sizes: tuple[tuple[str, int], ...]) -> Plan:
+    return plan(FIELDS, dict(sizes))
+
+
+def allocate(sizes: Mapping[str, int]) -> State:
+    """A state of zeros with these sizes of its shapes."""
+    at = _plan(tuple(sorted(sizes.items())))
+    return State(*place(at, np.zeros(at.n_bytes, np.uint8)))
+
+
+def room_for(max_nr_regions: int, n_areas: int) -> dict[str, int]:
+    """Capacities for that many regions, as sizes of `State`."""
+    regions = max_nr_regions * 2 + 3 * n_areas + 64
+    return {"R": regions, "E": 4 * regions + 64}
+
+
+def _arrays(state: State) -> tuple[NDArray[Any], ...]:
+    return tuple(state)
+
+
+def with_room(state: State, max_nr_regions: int, schemes: Mapping[str, int]) -> State:
+    """A state that has room for that many regions and exactly the `schemes` (sizes): the same, or a copy of it."""
+    sizes = {
+        name: size
+        for field, array in zip(FIELDS, _arrays(state), strict=True)
+        for name, size in zip(field.shape, array.shape, strict=True)
+        if isinstance(name, str)
+    }
+    wanted = room_for(max_nr_regions, sizes["A"])
+    if {**sizes, **schemes} == sizes and sizes["R"] >= wanted["R"]:
+        return state
+    for name, size in wanted.items():
+        sizes[name] = max(sizes[name], size)
+    copy = allocate({**sizes, **schemes})
+    for old, new in zip(_arrays(state)[1:], _arrays(copy)[1:], strict=True):
+        common = tuple(slice(min(a, b)) for a, b in zip(old.shape, new.shape, strict=True))
+        new[common] = old[common]
+    return copy
 
 
 def build_state(
@@ -145,87 +237,37 @@ def build_state(
     trace: bool,
     exact: bool,
     max_nr_regions: int,
-    nr_schemes: int,
+    schemes: SchemeTables,
 ) -> tuple[State, Layout]:
-    """The state before the first step, DAMON off, with room for that many regions and schemes."""
+    """The state before the first step, DAMON off, with room for that many regions."""
     program = compile_program(workload, machine, pace)
-    layout, untouched = program.layout, program.untouched
-    areas = layout.areas
-    n_areas = len(areas)
-    n = np.zeros(N_SIZE, np.int64)
-    f = np.zeros(F_SIZE)
+    layout = program.layout
+    traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
+    sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
+    sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
+    state = allocate(sizes)
+    for name, values in program.arrays.items():
+        getattr(state, name)[:] = values
+    for name, rows in schemes._asdict().items():
+        getattr(state, name)[:] = rows
+    n, f = state.n, state.f
     f[SAMPLE_EVERY] = sample_every_us
     n[TRACE], n[EXACT] = trace, exact
-    capacity = max_nr_regions * 2 + 3 * n_areas + 64
-    ext_capacity = 4 * capacity + 64
-    own = np.array([a.hot_pages for a in areas], np.int64)
-    extents = np.flatnonzero(own == 0)
-    mapped = [(s, e) for _, s, e in layout.mapped if (s, e) not in layout.special]
-    ranges = three_ranges([(s, e) for _, s, e in layout.mapped])
-    state = State(
-        n=n,
-        f=f,
-        c=_costs(machine, pace),
-        rng=seed_streams(seed),
-        area_start=np.array([a.start for a in areas], np.int64),
-        area_end=np.array([a.end for a in areas], np.int64),
-        area_hot=own,
-        area_phases=np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
-        area_hard=np.zeros(n_areas, np.int64),
-        area_swapped=np.zeros(n_areas, np.int64),
-        area_untouched=untouched.copy(),
-        area_at=np.zeros(n_areas),
-        hit_p=np.zeros(n_areas),
-        hit_n=np.zeros(n_areas, np.int64),
-        sweep_from=np.zeros(n_areas),
-        sweep_pages=np.zeros(n_areas),
-        sweep_step=np.zeros(n_areas),
-        draw_uses=np.zeros(n_areas, np.int64),
-        draw_n=np.full(n_areas, -1, np.int64),
-        draw_p=np.zeros(n_areas),
-        draw_table=np.zeros((n_areas, DRAW_SLOTS)),
-        draw_alias=np.zeros((n_areas, DRAW_SLOTS), np.int64),
-        range_start=np.array([r[0] for r in ranges], np.int64),
-        range_end=np.array([r[1] for r in ranges], np.int64),
-        map_start=np.array([m[0] for m in mapped], np.int64),
-        map_end=np.array([m[1] for m in mapped], np.int64),
-        phase_first=program.phase_first,
-        phase_us=program.phase_us,
-        phase_work=program.phase_work,
-        phase_elapsed=np.zeros(len(program.phase_us)),
-        phase_done=np.zeros(len(program.phase_us)),
-        pattern_area=program.pattern_area,
-        pattern_random=program.pattern_random,
-        pattern_hardens=program.pattern_hardens,
-        pattern_step=program.pattern_step,
-        pattern_weight=program.pattern_weight,
-        pattern_rate=program.pattern_rate,
-        start=np.zeros((2, capacity), np.int64),
-        end=np.zeros((2, capacity), np.int64),
-        nr_accesses=np.zeros((2, capacity), np.int32),
-        last_nr_accesses=np.zeros((2, capacity), np.int32),
-        age=np.zeros((2, capacity), np.int32),
-        ext_start=np.zeros(ext_capacity, np.int64),
-        ext_end=np.zeros(ext_capacity, np.int64),
-        ext_area=np.zeros(ext_capacity, np.int64),
-        ext_swapped=np.zeros(ext_capacity, np.int64),
-        ext_untouched=np.zeros(ext_capacity, np.int64),
-        scheme=np.zeros((nr_schemes, S_SIZE), np.int64),
-        stats=np.zeros((nr_schemes, ST_SIZE), np.int64),
-        samples=np.zeros((SAMPLE_CAPACITY, len(SAMPLE_COLUMNS))),
-        trace_t=np.zeros(TRACE_ROWS if trace else 1),
-        trace_offset=np.zeros((TRACE_ROWS if trace else 1) + 1, np.int64),
-        trace_regions=np.zeros((TRACE_REGIONS if trace else 1, 4), np.int64),
-    )
+    n[KERNEL] = kernel_number(machine.kernel)
+    state.c[:] = _costs(machine, pace)
+    state.rng[:] = seed_streams(seed)
+    state.draw_n[:] = n[SEEN_PHASE] = -1
+    size = state.area_end - state.area_start
+    extents = np.flatnonzero(state.area_hot == 0)
     k = len(extents)
     state.ext_start[:k] = state.area_start[extents]
     state.ext_end[:k] = state.area_end[extents]
     state.ext_area[:k] = extents
-    state.ext_untouched[:k] = untouched[extents]
+    state.ext_untouched[:k] = state.area_untouched[extents]
     n[NR_EXTENTS] = k
-    n[UNTOUCHED] = int(untouched.sum())
-    n[WORKLOAD_PAGES] = int((state.area_end - state.area_start)[own == 0].sum())
-    f[LAST_RSS] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
+    n[UNTOUCHED] = int(state.area_untouched.sum())
+    n[WORKLOAD_PAGES] = int(size[extents].sum())
+    f[LAST_RSS] = f[TAKEN] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
     return state, layout
 
 
@@ -241,19 +283,13 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_BY_TIME] = pace.timing == "time"
     c[C_LIMIT] = 0.0 if pace.limit_per_ms is None else pace.limit_per_ms / 1000.0
     c[C_BATCH] = pace.batch
+    c[C_MEMORY], c[C_MEMORY_USED] = machine.memory_bytes // PAGE, machine.memory_used_bytes // PAGE
+    c[C_SWAP_MEMORY], c[C_STALL] = machine.swap_memory_share, machine.stall_share
+    c[C_PCP] = machine.pcp_share * c[C_MEMORY]
     return c
 
 
-def scheme_rows(kdamonds: Kdamonds) -> np.ndarray:
-    """The schemes of the only context as rows of `State.scheme`; sizes in bytes, saturated to 63 bits."""
-    schemes = kdamonds.kdamonds[0].contexts[0].schemes
-    rows = np.zeros((len(schemes), S_SIZE), np.int64)
-    for row, s in zip(rows, schemes, strict=True):
-        p = s.access_pattern
-        row[S_ACTION] = ACTIONS[s.action]
-        row[S_SZ_MIN], row[S_SZ_MAX] = min(p.sz.min, _I63), min(p.sz.max, _I63)
-        # Kernel: both bounds are 32 bit inside, a larger value written to sysfs is truncated.
-        row[S_NR_MIN], row[S_NR_MAX] = p.nr_accesses.min & 0xFFFFFFFF, p.nr_accesses.max & 0xFFFFFFFF
-        row[S_AGE_MIN], row[S_AGE_MAX] = p.age.min & 0xFFFFFFFF, p.age.max & 0xFFFFFFFF
-        row[S_APPLY_US], row[S_MAX_SNAPSHOTS] = s.apply_interval_us, s.max_nr_snapshots
-    return rows
+def kernel_number(version: str) -> int:
+    """A Linux version as `KERNEL` counts: 7.3 is 703. Raises InputError."""
+    major, minor = kernel_version(version)
+    return major * 100 + minor

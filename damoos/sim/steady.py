@@ -25,6 +25,9 @@ from .state import (
     PHASE,
     PHASE_ACCESSES,
     PHASE_END_AT,
+    SEEN_ACCESSES,
+    SEEN_PHASE,
+    SEEN_US,
     SLOWDOWN,
     STEADY_ACCESSES,
 )
@@ -78,10 +81,10 @@ def steady_intervals(st, wanted, interval_us, cpu_share):
 def advance_steadily(st, n, interval_us, cpu_share):
     """Lets the workload run for `n` sampling intervals found by `steady_intervals`; sets what DAMON can see of them."""
     window = n * interval_us
-    clear_hits(st, n)
     ph = st.n[PHASE]
     first, last = st.phase_first[ph], st.phase_first[ph + 1]
     if first == last:
+        clear_hits(st, n)
         elapse(st, window)
         return
     accesses = st.f[STEADY_ACCESSES]
@@ -94,45 +97,70 @@ def advance_steadily(st, n, interval_us, cpu_share):
         if abs(slowdown - st.f[SLOWDOWN]) > 1.0:
             st.f[SLOWDOWN] = math.floor(slowdown + 0.5)
         per_interval = undisturbed * math.exp(st.f[SLOWDOWN] / 100.0)
-    see_own_pages(st, interval_us, per_interval / interval_us)
-    batches = per_interval / st.c[C_BATCH]
-    if last - first == 1:
-        _steady_pattern(st, first, n, n, per_interval, accesses)
-    elif batches >= COARSE:
-        for q in range(first, last):
-            w = st.pattern_weight[q]
-            active = 1.0 - (1.0 - w) ** (batches + 1.0)
-            seen = binomial(st.rng, WORKLOAD, n, active) if active < 0.9999 else n
-            _steady_pattern(st, q, n, seen, per_interval * w / active, accesses * w)
     else:
+        per_interval = undisturbed
+    if last - first > 1 and per_interval < COARSE * st.c[C_BATCH]:
+        clear_hits(st, n)
+        see_own_pages(st, interval_us, per_interval / interval_us)
         _follow_batches(st, first, last, n, per_interval)
+    else:
+        _see_phase(st, ph, interval_us, per_interval)
+        for a in range(st.hit_n.size):
+            st.hit_n[a] = n
+            st.sweep_pages[a] = 0.0
+        for q in range(first, last):
+            _steady_pattern(st, q, n, per_interval, accesses * st.pattern_weight[q])
     elapse(st, window)
 
 
 @kernel
-def _steady_pattern(st, q, n, active, per_active, accesses):
-    # Pattern q makes `per_active` accesses in each of `active` of the n sampling intervals, `accesses` altogether.
+def _see_phase(st, ph, interval_us, per_interval):
+    # What DAMON can see of a sampling interval of phase ph with that many accesses, but for slow sweeps: the same from
+    # stretch to stretch most of the time.
+    if st.n[SEEN_PHASE] == ph and st.f[SEEN_US] == interval_us and st.f[SEEN_ACCESSES] == per_interval:
+        return
+    clear_hits(st, 0)
+    st.n[SEEN_PHASE], st.f[SEEN_US], st.f[SEEN_ACCESSES] = ph, interval_us, per_interval
+    see_own_pages(st, interval_us, per_interval / interval_us)
+    for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
+        a, w = st.pattern_area[q], st.pattern_weight[q]
+        pages = st.area_end[a] - st.area_start[a]
+        # The chance that the pattern is chosen for any of the interval's batches.
+        active = 1.0 - (1.0 - w) ** (per_interval / st.c[C_BATCH] + 1.0)
+        st.pattern_active[q] = active
+        per_active = per_interval * w / active
+        step = st.pattern_step[q]
+        if st.pattern_random[q] == 1:
+            see(st, a, touched_share(per_active / pages))
+        elif per_active * step >= pages:
+            see(st, a, 1.0 / step if step > 1.0 else 1.0)
+
+
+@kernel
+def _steady_pattern(st, q, n, per_interval, accesses):
+    # Pattern q makes `accesses` in those of the n sampling intervals in which it is active.
     a = st.pattern_area[q]
     pages = st.area_end[a] - st.area_start[a]
+    active = st.pattern_active[q]
+    seen = n
+    if active < 0.9999:
+        seen = binomial(st.rng, WORKLOAD, n, active)
     absent = to_come(st, q)
     if st.pattern_random[q] == 1:
-        st.hit_n[a] = active
-        see(st, a, touched_share(per_active / pages))
+        st.hit_n[a] = seen
         if absent:
             fault_at_random(st, a, touched_share(accesses / pages))
         return
     step = st.pattern_step[q]
-    density = 1.0 / step if step > 1.0 else 1.0
-    per_interval = per_active * step
     covered = accesses * step
     if absent:
         fault_in_sweep(st, q, min(covered, float(pages)))
-    if per_interval >= pages:
-        st.hit_n[a] = active
-        see(st, a, density)
+    swept = per_interval * st.pattern_weight[q] / active * step
+    if swept >= pages:
+        st.hit_n[a] = seen
         st.area_at[a] = (st.area_at[a] + covered) % pages
     else:
-        see_sweep(st, a, covered, per_interval)
+        see_sweep(st, a, covered, swept)
 
 
 @kernel

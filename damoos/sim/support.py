@@ -5,32 +5,34 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.metadata import version
 
-from damoos.damon.attrs import IntervalsGoal
+from damoos.damon.features import missing_on
 from damoos.damon.kdamonds import Kdamonds
-from damoos.damon.quotas import Quotas, Watermarks
+from damoos.damon.quotas import QuotaGoal
+from damoos.damon.schemes import Scheme
 from damoos.damon.validation import validate
-from damoos.errors import BackendError
+from damoos.errors import BackendError, KdamondsError
 
+from .machine import Machine
 from .state import ACTIONS
+from .tables import METRICS
 
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
     "ops": "fvaddr and paddr: only vaddr is simulated",
-    "intervals_goal": "monitoring intervals auto-tuning is not simulated",
-    "quotas": "quotas and their goals are not simulated",
-    "watermarks": "watermarks are not simulated",
-    "filters": "scheme filters are not simulated",
+    "goals": "active_mem_bp and inactive_mem_bp are not simulated",
+    "filters": "filters of the operations layer are not simulated",
     "actions": "hugepage, nohugepage, collapse, lru_prio, lru_deprio, migrate_hot, migrate_cold are not simulated",
 }
 
 
 @lru_cache(maxsize=256)
-def check_supported(kdamonds: Kdamonds) -> None:
-    """Raises KdamondsError for what the kernel would refuse, BackendError for what is not simulated.
+def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
+    """Raises KdamondsError for what the machine's kernel would refuse, BackendError for what is not simulated.
 
     A value that passed is not looked at again: the repeats of a trial bring the same one.
     """
     validate(kdamonds)
+    _check_kernel(kdamonds, machine)
     contexts = [c for k in kdamonds.kdamonds for c in k.contexts]
     if len(kdamonds.kdamonds) != 1 or len(contexts) != 1:
         raise _no("kdamonds", len(kdamonds.kdamonds), "one kdamond with one context")
@@ -39,18 +41,48 @@ def check_supported(kdamonds: Kdamonds) -> None:
         raise _no("ops", context.ops, "vaddr")
     if len(context.targets) != 1 or context.targets[0].regions:
         raise _no("targets", f"{len(context.targets)} targets", "one target without regions, the workload itself")
-    if context.intervals.intervals_goal != IntervalsGoal():
-        raise _no("intervals.intervals_goal", context.intervals.intervals_goal, "off (aggrs 0)")
     for i, scheme in enumerate(context.schemes):
-        where = f"schemes[{i}]"
-        if scheme.action not in ACTIONS:
-            raise _no(f"{where}.action", str(scheme.action), ", ".join(SUPPORTED_ACTIONS))
-        if scheme.quotas != Quotas() and (scheme.quotas.ms or scheme.quotas.bytes or scheme.quotas.goals):
-            raise _no(f"{where}.quotas", scheme.quotas, "no quota")
-        if scheme.watermarks != Watermarks() and scheme.watermarks.metric != "none":
-            raise _no(f"{where}.watermarks.metric", scheme.watermarks.metric, "none")
-        if scheme.core_filters or scheme.ops_filters:
-            raise _no(f"{where}.filters", len(scheme.core_filters) + len(scheme.ops_filters), "no filters")
+        _check_scheme(f"schemes[{i}]", scheme, machine)
+
+
+def _check_kernel(kdamonds: Kdamonds, machine: Machine) -> None:
+    for field, since in missing_on(kdamonds, machine.kernel):
+        raise KdamondsError(
+            f"Linux {machine.kernel}, which machine model {machine.name} imitates, does not have it (-EINVAL, or no "
+            "such file)",
+            field=field,
+            allowed=f"a machine model with kernel {since} or newer",
+        )
+
+
+def _check_scheme(where: str, scheme: Scheme, machine: Machine) -> None:
+    if scheme.action not in ACTIONS:
+        raise _no(f"{where}.action", str(scheme.action), ", ".join(SUPPORTED_ACTIONS))
+    for i, goal in enumerate(scheme.quotas.goals):
+        _check_goal(f"{where}.quotas.goals[{i}].target_metric", goal, machine)
+    if scheme.watermarks.metric != "none":
+        _check_memory(f"{where}.watermarks.metric", scheme.watermarks.metric, machine)
+    if scheme.ops_filters:
+        raise _no(f"{where}.ops_filters", len(scheme.ops_filters), "none")
+
+
+def _check_goal(where: str, goal: QuotaGoal, machine: Machine) -> None:
+    if goal.target_metric == "node_eligible_mem_bp":
+        raise KdamondsError(
+            "only for the physical address space (-EINVAL)", field=where, value=goal.target_metric, allowed="ops paddr"
+        )
+    if goal.target_metric not in METRICS:
+        raise _no(where, goal.target_metric, ", ".join(METRICS))
+    if goal.target_metric.startswith("node_"):
+        _check_memory(where, goal.target_metric, machine)
+
+
+def _check_memory(where: str, value: str, machine: Machine) -> None:
+    if machine.memory_bytes == 0:
+        raise BackendError(
+            f"{where}: {value} depends on how much memory the machine has, which model {machine.name} does not say; "
+            "give it memory_bytes, memory_used_bytes and swap_memory_share"
+        )
 
 
 def _no(field: str, value: object, allowed: str) -> BackendError:

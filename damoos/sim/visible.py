@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .state import C_BATCH, PHASE
+from .state import C_BATCH, PHASE, SEEN_PHASE
 
 
 @kernel
@@ -23,6 +23,7 @@ def touched_share(x):
 
 @kernel
 def clear_hits(st, n):
+    st.n[SEEN_PHASE] = -1
     for a in range(st.hit_p.size):
         st.hit_p[a] = 0.0
         st.hit_n[a] = n
