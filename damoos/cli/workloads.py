@@ -74,12 +74,13 @@ def _print_list(screen: Console, found: Sequence[tuple[MasimWorkload, About | No
     from .run_text import plain_table
 
     table = plain_table("name", "what it is", "footprint", "length", "phases", left=2)
+    table.columns[0].no_wrap = True
     for workload, text, _ in found:
         table.add_row(
             workload.name,
             text.title if text else "",
             text.footprint if text else numbers.size(workload.footprint_bytes),
-            f"{workload.duration_ms / 1000:g} s",
+            f"{workload.duration_ms / 1000:.4g} s",
             str(len(workload.phases)),
         )
     screen.print(table)

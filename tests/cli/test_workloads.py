@@ -28,7 +28,8 @@ def grouped(group: str) -> list[str]:
 
 def test_a_group_is_listed_alone() -> None:
     lines = invoke("list", "--group", "parsec").stdout.splitlines()
-    assert [line.split()[0] for line in lines if line[:1].strip()][2:] == grouped("parsec")
+    listed = [line.split()[0] for line in lines if line[:1].strip()]
+    assert [name for name in listed if name in names("workloads")] == grouped("parsec")
     assert len(grouped("parsec")) == 24
     with pytest.raises(InputError, match="allowed: parsec"):
         invoke("list", "--group", "parsek")
@@ -48,7 +49,7 @@ def test_show_fits_the_terminal(name: str, columns: int) -> None:
     lines = invoke("show", name, columns=columns).stdout.splitlines()
     assert all(len(line) <= columns for line in lines if not line.startswith("file: "))
     assert lines[0].startswith(f"{name}: ")
-    assert sum("│" in line for line in lines) >= 16
+    assert sum("│" in line for line in lines) >= 12
 
 
 def test_show_draws_ones_own_file(tmp_path: Path) -> None:
