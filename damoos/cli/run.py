@@ -153,7 +153,8 @@ def as_tree(result: Result) -> dict[str, Any]:
         if field.name in ("asked", "applied"):
             tree[field.name] = None if value is None else to_damo(value)
         elif field.name == "samples":
-            tree["samples"] = {f.name: getattr(value, f.name).tolist() for f in dataclasses.fields(value)}
+            columns = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+            tree["samples"] = {name: None if c is None else c.tolist() for name, c in columns.items()}
         elif field.name == "observed":
             tree["observed"] = None if value is None else {"percentiles": PERCENTILES, **dataclasses.asdict(value)}
         elif field.name in ("scheme_stats", "phases"):

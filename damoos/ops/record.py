@@ -210,6 +210,8 @@ def _samples(samples: Samples) -> dict[str, Any]:
             "pswpout": samples.swap_out_pages,
             "pgmajfault": samples.major_faults,
             "kdamond_cpu_ms": np.round(1e3 * samples.kdamond_cpu_s, 3),
+            **({} if samples.huge_bytes is None else {"anon_huge_kb": samples.huge_bytes // 1024}),
+            **({} if samples.far_bytes is None else {"node1_anon_kb": samples.far_bytes // 1024}),
         }
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from .actions import in_background
 from .attributes import schedule, set_intervals
 from .closely import advance_closely
 from .handle import handle_at
@@ -24,13 +25,16 @@ from .regions import (
     reset_aggregated,
     samples_per_aggregation,
     set_regions,
+    split_evenly,
     split_regions,
 )
 from .schemes import apply_schemes
 from .state import (
     ASKED_AGGR_US,
     ASKED_SAMPLE_US,
+    BACKGROUND,
     C_COARSE,
+    C_KHUGEPAGED,
     C_REGION,
     C_SAMPLE,
     C_SHARED,
@@ -46,6 +50,7 @@ from .state import (
     EXACT,
     GOAL_AGGRS,
     KDAMOND_CPU,
+    KERNEL,
     NEXT_AGGR,
     NEXT_OPS,
     NEXT_TUNE,
@@ -54,15 +59,18 @@ from .state import (
     NR_REGIONS,
     OVERSLEPT,
     PASSED,
+    RATES_STALE,
     REST_UNTIL,
     S_NEXT,
     SAMPLE_EVERY,
     SAMPLE_US,
     SUM_REGIONS,
     UPDATE_US,
+    V7_1,
     WATERMARKS,
 )
 from .steady import advance_steadily, steady_intervals
+from .tiers import refresh_rates
 from .watermarks import update_activations
 
 _NO_DAMON_STEP_US = 5_000.0
@@ -74,12 +82,14 @@ _ROOM = 400
 
 @kernel
 def turn_on(st):
-    """Starts DAMON: vaddr's three ranges, cut to the minimal number of regions; all schedules begin now."""
+    """Starts DAMON: vaddr's three ranges, cut by the minimal number of regions; all schedules begin now."""
     cur = st.n[CUR]
     for i in range(st.range_start.size):
         new_region(st, cur, i, st.range_start[i], st.range_end[i])
     st.n[NR_REGIONS] = st.range_start.size
     count_pages(st)
+    if st.n[KERNEL] < V7_1:
+        split_evenly(st)
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
     if st.c[C_SHARED] != 0.0:
@@ -112,7 +122,7 @@ def iteration(st):
         busy = max(0.0, wall - sleep - st.c[C_SLACK])
     if not shared:
         return wall, cpu, 1.0
-    return wall, cpu, 1.0 - min(0.9, (busy / (1.0 + st.c[C_WAIT]) + st.c[C_SWITCH]) / wall)
+    return wall, cpu, 1.0 - min(0.9, (busy / (1.0 + st.c[C_WAIT]) + st.c[C_SWITCH]) / wall + st.f[BACKGROUND])
 
 
 @kernel
@@ -123,11 +133,12 @@ def _coarse_sleep(st, us):
 @kernel
 def _workload_alone(st, most_us):
     left = min(most_us, _STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
-    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
+    share = 1.0 - st.f[BACKGROUND]
+    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
     if n > 0:
-        advance_steadily(st, n, _NO_DAMON_STEP_US, 1.0)
+        advance_steadily(st, n, _NO_DAMON_STEP_US, share)
     else:
-        advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
+        advance_closely(st, min(left, _NO_DAMON_STEP_US), share)
 
 
 @kernel
@@ -227,6 +238,10 @@ def _step(st, what, until_us):
         while st.n[DONE] == 0 and st.f[NOW] < until_us - 1e-6:
             if buffers_full(st):
                 return True
+            if st.ext_more.shape[1] > 0 and st.c[C_KHUGEPAGED] > 0.0:
+                in_background(st)
+            if st.n[RATES_STALE] == 1:
+                refresh_rates(st)
             if st.n[DAMON_ON] == 1:
                 _kdamond(st)
             else:

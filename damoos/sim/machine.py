@@ -50,9 +50,11 @@ class Machine:
     `memory_used_bytes` what others than the workload hold, `swap_memory_share` of swapped bytes that stay in memory
     (compressed swap), `stall_share` of a major fault's time that counts as stalled for memory (PSI), `pcp_share` of
     memory that the per-CPU lists of freed pages may hold, which don't count as free.
+    `random_write_per_ms`: random accesses that only write, where they are not as fast as others (0: they are).
     Huge pages: `thp`, the policy never, madvise or always; `huge_random_gain`, `huge_sequential_gain` the share of an
-    access's time that a huge mapping saves (0 to 1); `huge_fault_us` the first touch of 2 MiB; `collapse_us` making
-    2 MiB of small pages huge; `khugepaged_us` time between two such collapses by khugepaged (0: it does not run).
+    access's time that a huge mapping saves (0 to 1); `huge_fault_us` the first touch of 2 MiB; `pageout_huge_page_us`
+    kdamond's CPU per 4 KiB of a huge page paged out (0: as small pages); `collapse_us` making 2 MiB of small pages
+    huge; `khugepaged_us` time between two such collapses by khugepaged (0: it does not run).
     Tiers: `nodes`, up to four, node 0 first; `migrate_page_us` kdamond's CPU per page moved, `walk_page_us` per page
     that a folio-based action (migration, LRU) looks at.
     """
@@ -81,6 +83,7 @@ class Machine:
     wait_share: float
     start_us: float
     rss_base_bytes: int
+    random_write_per_ms: float = 0.0
     kernel: str = KERNELS[-1]
     memory_bytes: int = 0
     memory_used_bytes: int = 0
@@ -91,6 +94,7 @@ class Machine:
     huge_random_gain: float = 0.0
     huge_sequential_gain: float = 0.0
     huge_fault_us: float = 0.0
+    pageout_huge_page_us: float = 0.0
     collapse_us: float = 0.0
     khugepaged_us: float = 0.0
     nodes: tuple[Node, ...] = ()

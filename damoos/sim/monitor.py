@@ -13,13 +13,15 @@ import math
 import numpy as np
 
 from .jit import kernel
-from .rng import GOLDEN, MONITOR, below, binomial, binomial_of_few, mixed, uniform
+from .rng import GOLDEN, MONITOR, below, binomial, binomial_of_few, by_inversion, mixed, uniform, unit
 from .state import CUR, DRAW_SLOTS, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED
 
 _OFTEN = 24
 """Draws for the same (n, p) after which a table pays."""
 _ONE, _OPEN = 2.0**32, 255
 """In a table: a share of 1; another value that is not chosen yet."""
+_MOSTLY_ALIKE = 0.5
+"""Below that many expected hits, or misses, one uniform number mostly tells that there are none."""
 _LOW32 = np.uint64(0xFFFFFFFF)
 _LOW8 = np.uint64(0xFF)
 _S32, _S8 = np.uint64(32), np.uint64(8)
@@ -27,7 +29,9 @@ _S32, _S8 = np.uint64(32), np.uint64(8)
 
 @kernel
 def _draw(rng, n, p):
-    return binomial_of_few(rng, MONITOR, n, p) if n <= 64 else binomial(rng, MONITOR, n, p)
+    if n > 64 or n * min(p, 1.0 - p) < _MOSTLY_ALIKE:
+        return binomial(rng, MONITOR, n, p)
+    return binomial_of_few(rng, MONITOR, n, p)
 
 
 @kernel
@@ -36,25 +40,51 @@ def _draw_inside(st, a, hits, first, stop):
     n, p = st.hit_n[a], st.hit_p[a]
     if n <= 0 or p <= 0.0:
         return
-    if p >= 1.0:
+    q = min(p, 1.0 - p)
+    if q <= 0.0:
         for i in range(first, stop):
             hits[i] += n
-        return
-    if n >= DRAW_SLOTS:
+    elif n * q < _MOSTLY_ALIKE:
+        _draw_mostly_alike(st, hits, first, stop, n, p, q)
+    elif n >= DRAW_SLOTS or _uses(st, a, stop - first) < _OFTEN:
         for i in range(first, stop):
             hits[i] += _draw(st.rng, n, p)
-        return
+    else:
+        _draw_by_table(st, hits, first, stop, n, st.draw_table[a])
+
+
+@kernel
+def _draw_mostly_alike(st, hits, first, stop, n, p, q):
+    # One uniform number mostly tells that all n checks are hits, or none is.
+    most = n if p > 0.5 else 0
+    sure = 1.0 - n * q
+    z = st.rng[MONITOR]
+    for i in range(first, stop):
+        z += GOLDEN
+        u = unit(mixed(z))
+        hits[i] += most
+        if u >= sure:
+            k = by_inversion(u, n, q)
+            hits[i] += k if most == 0 else -k
+    st.rng[MONITOR] = z
+
+
+@kernel
+def _uses(st, a, more):
+    # Draws in area a for the (n, p) of now before `more` are made; at _OFTEN its table is made.
+    n, p = st.hit_n[a], st.hit_p[a]
     if st.draw_n[a] != n or st.draw_p[a] != p:
         st.draw_n[a], st.draw_p[a], st.draw_uses[a] = n, p, 0
     uses = st.draw_uses[a]
     if uses < _OFTEN:
-        for i in range(first, stop):
-            hits[i] += _draw(st.rng, n, p)
-        st.draw_uses[a] = uses + stop - first
-        if uses + stop - first >= _OFTEN:
+        st.draw_uses[a] = uses + more
+        if uses + more >= _OFTEN:
             _tabulate(st.draw_table[a], n, p)
-        return
-    table = st.draw_table[a]
+    return uses
+
+
+@kernel
+def _draw_by_table(st, hits, first, stop, n, table):
     slots = np.uint64(n + 1)
     z = st.rng[MONITOR]
     for i in range(first, stop):
@@ -156,16 +186,17 @@ def check_accesses(st, n):
 @kernel
 def _draw_across(st, a, s, e, n):
     # A draw for a region [s, e) over several areas, or one that a slow sweep passes; `a` is the first of them.
-    size = float(e - s)
-    p, swept = 0.0, 0
+    expected, swept = 0.0, 0
     while a < st.area_start.size and st.area_start[a] < e:
         lo, hi = max(s, st.area_start[a]), min(e, st.area_end[a])
-        if st.hit_p[a] > 0.0 and st.hit_n[a] > 0:
-            p += (hi - lo) / size * st.hit_p[a] * st.hit_n[a] / n
+        expected += (hi - lo) * st.hit_p[a] * st.hit_n[a]
         if st.sweep_pages[a] > 0.0:
-            swept += _swept_hits(st, a, lo, hi, size, n)
+            swept += _swept_hits(st, a, lo, hi, float(e - s), n)
         a += 1
-    return min(n, swept + _draw(st.rng, n, p))
+    p = expected / ((e - s) * n)
+    if p > 0.0:
+        swept += _draw(st.rng, n, min(p, 1.0))
+    return min(n, swept)
 
 
 @kernel

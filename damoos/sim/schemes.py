@@ -131,7 +131,7 @@ def _exhausted(st, k):
 
 @kernel
 def _apply(st, k, start, end):
-    applied = act(st, st.scheme[k, S_ACTION], start, end)
+    applied = act(st, k, start, end)
     _count(st, k, (end - start) * _PAGE, applied)
 
 
@@ -199,10 +199,13 @@ def _try(st, k, cur, out, quota):
         rejected, _, upto = core_verdict(st, k, start[out], end[out])
         if upto < end[out]:
             cut(st, cur, out, upto)
+            # Older kernels charged and counted what the region was before.
+            if st.n[KERNEL] >= V7_3:
+                size = (end[out] - start[out]) * _PAGE
         if rejected:
             return
     begin = clock_ns(st)
-    applied = act(st, st.scheme[k, S_ACTION], start[out], end[out])
+    applied = act(st, k, start[out], end[out])
     if quota:
         charge(st, k, size, applied, end[out], begin)
     if st.scheme[k, S_ACTION] != A_STAT:

@@ -56,6 +56,7 @@ from .state import (
     WATERMARKS,
     State,
     build_state,
+    columns_in_use,
     with_room,
 )
 from .support import check_supported, versions
@@ -98,7 +99,8 @@ class SimSession:
             trace=trace,
             exact=exact,
             max_nr_regions=context.nr_regions.max if kdamonds is not None else 0,
-            schemes=scheme_tables(context, base),
+            schemes=scheme_tables(context, base, len(machine.nodes) or 1),
+            columns=columns_in_use(machine, context.schemes),
         )
         self._addresses, self._until_us = np.array([address_of(self._state)]), np.zeros(1)
         self._step(engine.BEGIN)
@@ -233,7 +235,7 @@ class SimSession:
 
     def _set_schemes(self, context: Context) -> None:
         # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.
-        old, new = self._state, scheme_tables(context, self._layout.base_address)
+        old, new = self._state, scheme_tables(context, self._layout.base_address, self._state.node_room.size)
         kept = min(len(old.scheme), len(new.scheme))
         new.scheme[:kept, S_NEXT] = old.scheme[:kept, S_NEXT]
         for row in new.scheme[kept:]:
@@ -243,7 +245,7 @@ class SimSession:
             (was, until), (now, end) = old.scheme[k, _GOALS], new.scheme[k, _GOALS]
             goals = min(until - was, end - now)
             new.goal[now : now + goals, G_LAST] = old.goal[was : was + goals, G_LAST]
-        self._state = with_room(old, context.nr_regions.max, new.sizes)
+        self._state = with_room(old, context.nr_regions.max, new.sizes, columns_in_use(self._machine, context.schemes))
         self._addresses[0] = address_of(self._state)
         for name, rows in new._asdict().items():
             getattr(self._state, name)[:] = rows
@@ -274,6 +276,8 @@ class SimSession:
             swap_out_pages=counts[:, 2],
             kdamond_cpu_s=rows[:, 6] / 1e6,
             nr_regions=rows[:, 7].astype(np.int64),
+            huge_bytes=(rows[:, 8] * PAGE).astype(np.int64),
+            far_bytes=(rows[:, 9] * PAGE).astype(np.int64),
         )
 
     def _record(self) -> Result:

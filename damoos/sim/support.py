@@ -13,6 +13,7 @@ from damoos.damon.validation import validate
 from damoos.errors import BackendError, KdamondsError
 
 from .machine import Machine
+from .remember import remember
 from .state import ACTIONS
 from .tables import METRICS
 
@@ -21,11 +22,11 @@ MISSING = {
     "ops": "fvaddr and paddr: only vaddr is simulated",
     "goals": "active_mem_bp and inactive_mem_bp are not simulated",
     "filters": "filters of the operations layer are not simulated",
-    "actions": "hugepage, nohugepage, collapse, lru_prio, lru_deprio, migrate_hot, migrate_cold are not simulated",
+    "actions": "lru_prio and lru_deprio are not simulated",
 }
 
 
-@lru_cache(maxsize=256)
+@remember(256)
 def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
     """Raises KdamondsError for what the machine's kernel would refuse, BackendError for what is not simulated.
 

@@ -123,7 +123,7 @@ _SCORED = {
 }
 
 
-def scheme_tables(context: Context, base_address: int) -> SchemeTables:
+def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> SchemeTables:
     """The schemes of a context, not applied yet; sizes in bytes, saturated to 63 bits; `base_address`: of page 0."""
     scheme = np.zeros((len(context.schemes), S_SIZE), np.int64)
     goals: list[list[int]] = []
@@ -145,8 +145,22 @@ def scheme_tables(context: Context, base_address: int) -> SchemeTables:
     quota = np.zeros((len(scheme), Q_SIZE), np.int64)
     quota[:, Q_RESUME], quota[:, Q_ACTIVE] = NOWHERE, 1
     return SchemeTables(
-        scheme, quota, np.array(goals, np.int64).reshape(-1, G_SIZE), np.array(filters, np.int64).reshape(-1, FL_SIZE)
+        scheme,
+        _dest_rows(context, nr_nodes),
+        quota,
+        np.array(goals, np.int64).reshape(-1, G_SIZE),
+        np.array(filters, np.int64).reshape(-1, FL_SIZE),
     )
+
+
+def _dest_rows(context: Context, nr_nodes: int) -> np.ndarray:
+    # Weights of the nodes that schemes migrate to; nodes that are not there are left out.
+    rows = np.zeros((len(context.schemes), nr_nodes), np.int64)
+    for row, s in zip(rows, context.schemes, strict=True):
+        for node, weight in [(d.id, d.weight) for d in s.dests] if s.dests else [(s.target_nid, 1)]:
+            if 0 <= node < nr_nodes:
+                row[node] += weight
+    return rows
 
 
 def default_rejects(core: tuple[Filter, ...], ops: tuple[Filter, ...]) -> tuple[bool, bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from .jit import kernel
 from .state import (
     C_FAULT,
@@ -10,8 +12,6 @@ from .state import (
     C_PCP,
     C_STALL,
     C_SWAP_MEMORY,
-    LIST_DECAY_AT,
-    LIST_LIMIT,
     LISTED,
     MAJOR_FAULTS,
     NOW,
@@ -21,7 +21,7 @@ from .state import (
     WORKLOAD_PAGES,
 )
 
-_DECAY_US = 1_000_000.0
+_LEAST_LIMIT = 1.0 / 16.0
 
 
 @kernel
@@ -43,18 +43,15 @@ def free_pages(st):
 
 @kernel
 def _listed_pages(st, taken):
-    # Pages in per-CPU lists, now that the workload and its swap take `taken` pages. Frees go there and stay up to a
-    # limit that grows with them; allocations come from there first; every second the limit shrinks by an eighth and
-    # what is above goes back. Kernel: mm/page_alloc.c nr_pcp_high(), decay_pcp_high(), 6.7 and later.
+    # Pages in per-CPU lists, now that the workload and its swap take `taken` pages. Frees go there up to a limit and
+    # allocations come from there first. The limit, high when a run begins since much was allocated just before, shrinks
+    # by an eighth every second. Kernel: mm/page_alloc.c nr_pcp_high(), decay_pcp_high(), 6.7 and later.
     most = st.c[C_PCP]
     if most == 0.0:
         return 0.0
-    listed = max(st.f[LISTED] + st.f[TAKEN] - taken, 0.0)
-    limit = min(max(st.f[LIST_LIMIT], listed), most)
-    while st.f[NOW] >= st.f[LIST_DECAY_AT]:
-        st.f[LIST_DECAY_AT] += _DECAY_US
-        limit *= 0.875
-    st.f[TAKEN], st.f[LISTED], st.f[LIST_LIMIT] = taken, min(listed, limit), limit
+    limit = max(most * 0.875 ** math.floor(st.f[NOW] / 1e6), most * _LEAST_LIMIT)
+    st.f[LISTED] = min(max(st.f[LISTED] + st.f[TAKEN] - taken, 0.0), limit)
+    st.f[TAKEN] = taken
     return st.f[LISTED]
 
 

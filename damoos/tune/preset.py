@@ -3,7 +3,8 @@
     title = "…"
     description = "…"
 
-    [base]                                      # place = value; schemes start matching every region
+    [base]                                      # place = value; schemes start matching every region; goals[0] and such
+                                                # make the entries that they name
     "schemes[0].action" = "pageout"
 
     [parameters.min_age]                        # in the order in which they are shown
@@ -37,13 +38,12 @@ from damoos import units
 from damoos.catalogue import check_keys, find, line_of, read_extended
 from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Context, Kdamonds
-from damoos.damon.schemes import ANYTHING, Scheme
 from damoos.errors import ConfigError, InputError
 
 from .metrics import parse_constraint
 from .objective import DEFAULT_LIMIT_PERCENT, DEFAULT_WEIGHT, Objective, parse_objective
 from .outcome import EnvInfo
-from .place import Kind, Value, get, kind_of, order_of, put
+from .place import Kind, Value, get, grown, kind_of, order_of, put
 from .space import Condition, Parameter, Space
 
 _FILE_KEYS = ("title", "description", "base", "parameters", "objective", "extends")
@@ -204,12 +204,11 @@ def _space(parameters: tuple[Parameter, ...], base: Kdamonds) -> Space:
 
 
 def _base(table: dict[str, Any]) -> Kdamonds:
-    indices = [int(i) for place in table for i in re.findall(r"^schemes\[(\d+)\]", place)]
-    scheme = Scheme(access_pattern=ANYTHING)
-    context: Context = Kdamonds.of(schemes=[scheme] * (max(indices, default=-1) + 1)).context
+    context = Kdamonds.of().context
     for place in sorted(table, key=order_of):
         try:
             value = table[place]
+            context = grown(context, place)
             kind: Kind = "choice" if isinstance(value, bool) or _is_word(place, value) else kind_of(place)
             context = put(context, place, _quantity(kind, value, place))
         except InputError as error:

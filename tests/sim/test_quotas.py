@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from damoos.damon.filters import Filter
 from damoos.damon.quotas import Quotas
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.sim import quotas, schemes
@@ -155,3 +156,17 @@ def test_several_schemes_have_quotas_of_their_own() -> None:
     run = Run([(0, 8), (8, 16)], sized(2), dataclasses.replace(sized(3), action=Action.STAT))
     run.apply()
     assert run.state.stats[:, ST_SZ_TRIED].tolist() == [2 * PAGE, 3 * PAGE]
+
+
+@pytest.mark.parametrize(("kernel", "pages"), [("7.3", 2), ("7.1", 4)])
+def test_what_a_filter_cuts_off_is_not_tried_since_7_3(kernel: str, pages: int) -> None:
+    keep = Filter("addr", matching=True, allow=False, addr_start=2 * PAGE, addr_end=8 * PAGE)
+    run = Run([(0, 4)], Scheme(Action.STAT, ANYTHING, core_filters=(keep,)), kernel=kernel)
+    assert run.apply()[:2] == (1, pages)
+
+
+@pytest.mark.parametrize(("kernel", "pages"), [("7.3", 6), ("7.1", 8)])
+def test_only_what_a_filter_allows_is_tried(kernel: str, pages: int) -> None:
+    only = Filter("addr", matching=True, allow=True, addr_start=2 * PAGE, addr_end=8 * PAGE)
+    run = Run([(2, 10)], Scheme(Action.STAT, ANYTHING, core_filters=(only,)), kernel=kernel)
+    assert run.apply()[:2] == (1, pages)

@@ -184,7 +184,7 @@ def test_changing_only_a_scheme_does_not_disturb_monitoring() -> None:
     ("context", "word"),
     [
         ({"ops": "paddr"}, "ops"),
-        ({"schemes": (Scheme(Action.HUGEPAGE, ANYTHING),)}, "action"),
+        ({"schemes": (Scheme(Action.LRU_PRIO, ANYTHING),)}, "action"),
         ({"schemes": (Scheme(Action.STAT, ANYTHING, ops_filters=(Filter("young"),)),)}, "ops_filters"),
         ({"schemes": (Scheme(quotas=Quotas(goals=(QuotaGoal("active_mem_bp", 1),))),)}, "active_mem_bp"),
     ],
@@ -359,12 +359,16 @@ def test_a_run_takes_its_work_and_its_faults(workload: MasimWorkload, batch: int
     backend = open_backend("sim:nvme-swap", pace=Pace(prefault=True, batch=batch))
     machine = load_machine("nvme-swap")
     work = backend.start(workload, None, 1).finish().runtime_s
-    result = backend.start(workload, kdamonds(PAGEOUT), 3).finish()
-    swapped_in = result.swap_in_bytes / 4096
     assert work == pytest.approx(12.0, rel=5e-3)
-    assert result.major_faults > 40
-    assert swapped_in / machine.readahead_pages <= result.major_faults * 1.01
-    assert result.runtime_s == pytest.approx(work + result.major_faults * machine.major_fault_us / 1e6, rel=0.01)
+    faults = 0
+    # several seeds, since a stride of many pages may find all that it needs in what was not paged out
+    for seed in range(8):
+        result = backend.start(workload, kdamonds(PAGEOUT), seed).finish()
+        swapped_in = result.swap_in_bytes / 4096
+        assert swapped_in / machine.readahead_pages <= result.major_faults * 1.01
+        assert result.runtime_s == pytest.approx(work + result.major_faults * machine.major_fault_us / 1e6, rel=0.01)
+        faults += result.major_faults
+    assert faults > 50
 
 
 def test_a_stride_of_many_pages_brings_back_only_the_pages_it_touches() -> None:

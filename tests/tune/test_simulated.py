@@ -3,6 +3,8 @@
 import time
 from pathlib import Path
 
+import pytest
+
 from damoos.tune.request import StudyRequest
 from damoos.tune.study import run_study
 from damoos.tune.verify import DOCUMENTED, FOUND
@@ -18,6 +20,15 @@ def test_a_moving_workload_gets_better_than_the_documented_example(tmp_path: Pat
     assert [s.label for s in outcome.series] == ["no scheme", DOCUMENTED, FOUND]
     means = [sum(s.rss_bytes) / len(s.rss_bytes) for s in outcome.series]
     assert means[0] > means[1] > means[2]
+
+
+@pytest.mark.parametrize("env", ["reclaim-quota", "reclaim-goal"])
+def test_quotas_and_goals_can_be_tuned(env: str, tmp_path: Path) -> None:
+    outcome = run_study(StudyRequest(workload="stairs", env=env, study=tmp_path / "j", trials=25))
+    verification = outcome.verification
+    assert verification is not None and verification.helps
+    documented, found = verification.schemes
+    assert found.score.low > documented.score.high
 
 
 def test_where_all_memory_is_in_use_nothing_helps(tmp_path: Path) -> None:
