@@ -11,6 +11,7 @@ from .closely import advance_closely
 from .hugepages import advise, block_ceil, block_floor, collapse_blocks, khugepaged_block, split_at
 from .jit import kernel
 from .memory import coalesce, evict, first_extent, prefetch
+from .ops_filters import passing_stretch
 from .phases import is_running
 from .recorder import elapse
 from .state import (
@@ -42,6 +43,7 @@ from .state import (
     NR_EXTENTS,
     RATES_STALE,
     S_ACTION,
+    ST_PASSED,
     UNDONE,
 )
 from .steady import advance_steadily, steady_intervals
@@ -130,8 +132,13 @@ def _migrate(st, k, start, end):
     moved = 0
     while at < end and st.n[DONE] == 0:
         after = min(end, at + piece)
+        passes, after = passing_stretch(st, k, at, after)
+        if not passes:
+            at = after
+            continue
         now, looked = migrate(st, at, after, st.scheme_dests[k])
         moved += now
+        st.stats[k, ST_PASSED] += looked * _PAGE
         st.f[UNDONE] += now * st.c[C_MIGRATE] + looked * st.c[C_WALK]
         _work_if_much(st)
         at = after
