@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 
+from damoos.backend.base import Placed
 from damoos.backend.result import PhaseResult, Result, Samples, Trace
 from damoos.damon.access_units import samples_per_aggregation
 from damoos.damon.kdamonds import Context, Kdamonds
@@ -187,6 +188,12 @@ class SimSession:
     def stats(self) -> tuple[SchemeStats, ...]:
         """The counters of each scheme so far."""
         return tuple(SchemeStats(*(int(x) for x in row)) for row in self._state.stats)
+
+    def placed(self) -> tuple[Placed, ...]:
+        """Where the workload's regions lie."""
+        base, layout = self._layout.base_address, self._layout
+        spans = [(r, layout.areas[a]) for r, a in zip(self._workload.regions, layout.region_area, strict=True)]
+        return tuple((r.name, area.start * PAGE + base, area.start * PAGE + base + r.sz) for r, area in spans)
 
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record; again the same record when called again."""
