@@ -12,6 +12,7 @@ from .hugepages import advise, block_ceil, block_floor, collapse_blocks, khugepa
 from .jit import kernel
 from .lru import old_pages, prioritise
 from .memory import coalesce, evict, evict_some, first_extent, isolate, prefetch, resident_pages
+from .ops_filters import passing_pages, passing_stretch
 from .phases import is_running
 from .recorder import elapse
 from .state import (
@@ -53,6 +54,7 @@ from .state import (
     X_PRIO,
 )
 from .steady import advance_steadily, steady_intervals
+from .tables import LIMIT_OPS, S_LIMITS
 from .tiers import migrate, refresh_rates
 
 _PAGE = 4096
@@ -70,6 +72,8 @@ def act(st, k, start, end):
     """Applies the action of scheme `k` to pages `start` to `end`; the bytes that the kernel then reports as applied."""
     action = st.scheme[k, S_ACTION]
     if action == A_STAT:
+        if st.scheme[k, S_LIMITS] & LIMIT_OPS != 0:
+            _count_passing(st, k, start, end)
         return 0
     if st.n[PHYSICAL] == 1:
         return _act_on_frames(st, k, action, start, end) * _PAGE
@@ -89,6 +93,18 @@ def act(st, k, start, end):
     elif action == A_COLLAPSE:
         _collapse(st, start, end)
     return applied
+
+
+@kernel
+def _count_passing(st, k, start, end):
+    if st.n[PHYSICAL] == 0:
+        st.stats[k, ST_PASSED] += passing_pages(st, k, start, end) * _PAGE
+        return
+    for v in range(st.view_start.size):
+        lo, hi = max(start, st.view_start[v]), min(end, st.view_end[v])
+        if lo < hi:
+            page = st.view_page[v] + lo - st.view_start[v]
+            st.stats[k, ST_PASSED] += passing_pages(st, k, page, page + hi - lo) * _PAGE
 
 
 @kernel
@@ -113,6 +129,17 @@ def _act_on_frames(st, k, action, start, end):
 
 @kernel
 def _act_on_folios(st, k, action, start, end):
+    at, applied = start, 0
+    while at < end:
+        passes, after = passing_stretch(st, k, at, end)
+        if passes:
+            applied += _act_on_passing(st, k, action, at, after)
+        at = after
+    return applied
+
+
+@kernel
+def _act_on_passing(st, k, action, start, end):
     if action == A_MIGRATE:
         moved, looked = migrate(st, start, end, st.scheme_dests[k])
         st.f[UNDONE] += moved * st.c[C_MIGRATE] + looked * st.c[C_WALK]
@@ -190,8 +217,13 @@ def _migrate(st, k, start, end):
     moved = 0
     while at < end and st.n[DONE] == 0:
         after = min(end, at + piece)
+        passes, after = passing_stretch(st, k, at, after)
+        if not passes:
+            at = after
+            continue
         now, looked = migrate(st, at, after, st.scheme_dests[k])
         moved += now
+        st.stats[k, ST_PASSED] += looked * _PAGE
         st.f[UNDONE] += now * st.c[C_MIGRATE] + looked * st.c[C_WALK]
         _work_if_much(st)
         at = after

@@ -105,7 +105,7 @@ S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_
 S_SIZE = 32  # the others, and the columns of `quota`, `goal`, `filter`: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
-Q_SIZE, G_SIZE, FL_SIZE = 11, 4, 5
+Q_SIZE, G_SIZE, FL_SIZE = 12, 4, 5
 NR_SCORES = 100
 A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE, A_LRU_PRIO, A_LRU_DEPRIO = (
     range(10)
@@ -181,6 +181,7 @@ class State(NamedTuple):
     area_end: Annotated[Ints, "A"]
     area_hot: Annotated[Ints, "A"]  # pages of the program's own loop
     area_phases: Annotated[Ints, "A", 2]  # first and last phase in which they are hot
+    area_anon: Annotated[Ints, "A"]  # 1: anonymous memory, 0: of a file
     area_hard: Annotated[Ints, "A"]  # 1: random writes have made its pages hard to compress
     area_swapped: Annotated[Ints, "A"]  # pages
     area_untouched: Annotated[Ints, "A"]  # pages
