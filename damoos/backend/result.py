@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.observed import Observed
 from damoos.damon.snapshot import SchemeStats
 
 
@@ -18,6 +19,7 @@ class Samples:
     `t_s` [n] s since the start; `rss_bytes`, `swap_bytes` [n] at that moment; `major_faults`, `swap_in_pages`,
     `swap_out_pages` [n] counts; `kdamond_cpu_s` [n] s; `nr_regions` [n] DAMON regions at that moment (0 without DAMON);
     on real kernels their mean since it was last asked for. On a real host swap traffic is the whole machine's.
+    `huge_bytes` in huge mappings, `far_bytes` on NUMA nodes other than 0 [n] at that moment; None where not measured.
     """
 
     t_s: NDArray[np.float64]
@@ -28,6 +30,8 @@ class Samples:
     swap_out_pages: NDArray[np.int64]
     kdamond_cpu_s: NDArray[np.float64]
     nr_regions: NDArray[np.int64]
+    huge_bytes: NDArray[np.int64] | None = None
+    far_bytes: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Result:
 
     `time_kind` says which clock the times are of: "simulated", "virtual" (VM) or "real".
     RSS figures are time-weighted over the run (`rss_mean_bytes`) or extremes of the samples. `metric`: the number that
-    the workload's own metric gave (None: it has none).
+    the workload's own metric gave (None: it has none). `observed`: what DAMON's snapshots come to, where somebody took
+    some while it ran.
     """
 
     workload: str
@@ -89,4 +94,5 @@ class Result:
     applied: Kdamonds | None
     trace: Trace | None = None
     metric: float | None = None
+    observed: Observed | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from damoos.backend.base import Backend, Capabilities
 from damoos.errors import InputError
-from damoos.sim.machine import Machine
+from damoos.sim.machine import Machine, imitated
 
 from .calibrate_runs import STAGES, Bench
 
@@ -59,7 +59,8 @@ class Calibration:
         kinds: dict[str, Callable[[float], float]] = {"int": round, "bool": bool, "float": float}
         types = {f.name: str(f.type) for f in dataclasses.fields(Machine)}
         values = {key: kinds[types[key]](value) for key, value in self.values.items()}
-        return Machine(name=name, title=title, description=description, **values)  # type: ignore[arg-type]
+        kernel = imitated(self.capabilities.kernel)
+        return Machine(name=name, title=title, description=description, kernel=kernel, **values)  # type: ignore[arg-type]
 
 
 def calibrate(

@@ -53,6 +53,7 @@ def model_text(found: Calibration, *, title: str, command: str, date: str, versi
         f"# Measured {repeats} times: the median; behind it the least and the greatest where they differ.",
         f"title = {_string(machine.title)}",
         f"description = {_string(machine.description)}",
+        f"kernel = {_string(machine.kernel)}",
         *(_line(machine, name, each) for name, each in found.measured.items()),
     ]
     for names, why in (

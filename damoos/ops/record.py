@@ -7,9 +7,11 @@ real runs in one schema can be judged by one program (`benchmarks/distance.py`).
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.backend.result import Result, Samples, Trace
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.kdamonds import AddressRange, Kdamonds, Target
 from damoos.errors import ConfigError
 from damoos.workload.masim import MasimWorkload, dumps, parse
 from damoos.workload.pace import MASIM_BATCH, Pace
@@ -25,6 +27,7 @@ from damoos.workload.pace import MASIM_BATCH, Pace
 from .recorded_damon import damon_block, kdamonds_of
 
 SCHEMA = 1
+_PLACE = re.compile(r"@(START|END)(\d+)@")
 
 
 def to_recording(
@@ -62,7 +65,7 @@ def to_recording(
         "scheme_stats": [
             {"t_ms": _ms(result.runtime_s), "scheme": i, **vars(stats)} for i, stats in enumerate(result.scheme_stats)
         ],
-        "base_address": None,
+        "base_address": 0 if asked is not None and asked.context.ops == "paddr" else None,
         "maps": [] if trace is None else [[page, pages, area] for area, page, pages in trace.maps],
         "samples": _samples(result.samples),
         "aggregations": _aggregations(trace, workload),
@@ -99,13 +102,34 @@ def read_recording(path: str | Path) -> dict[str, Any]:
 def scenario_of(recording: dict[str, Any]) -> tuple[MasimWorkload, Kdamonds | None, Pace]:
     """What a recording is a run of: the workload, the kdamonds (None: without DAMON) and the pace.
 
+    With paddr what was monitored is the machine's System RAM, if the recording says where that is.
     Recordings that don't say `prefault` were made with a workload program that fills its regions before DAMON starts.
     Raises ConfigError for what can't be read.
     """
     block = recording["workload"]
     workload = parse(block["config"], name=block["name"])
     damon = recording.get("damon")
-    return workload, None if damon is None else kdamonds_of(damon), _pace(block["args"], block.get("prefault", True))
+    kdamonds = None if damon is None else kdamonds_of(_placed(damon, recording["result"]["regions"]))
+    if kdamonds is not None and kdamonds.context.ops == "paddr" and recording.get("system_ram"):
+        target = Target(regions=(AddressRange(*recording["system_ram"]),))
+        kdamonds = kdamonds.with_context(dataclasses.replace(kdamonds.context, targets=(target,)))
+    return workload, kdamonds, _pace(block["args"], block.get("prefault", True))
+
+
+def _placed(block: Any, regions: list[dict[str, Any]]) -> Any:
+    # `@START0@` and `@END0@` stand for where the first workload region was.
+    if isinstance(block, dict):
+        return {key: _placed(value, regions) for key, value in block.items()}
+    if isinstance(block, list):
+        return [_placed(value, regions) for value in block]
+    match = _PLACE.fullmatch(block) if isinstance(block, str) else None
+    if match is None:
+        return block
+    index = int(match[2])
+    if index >= len(regions) or regions[index]["address"] is None:
+        raise ConfigError("no such region with an address", field="damon", value=block, allowed="0 to the last region")
+    region = regions[index]
+    return int(region["address"]) + (int(region["bytes"]) if match[1] == "END" else 0)
 
 
 def _ms(seconds: float) -> float:
@@ -191,13 +215,17 @@ def _samples(samples: Samples) -> dict[str, Any]:
             "pswpout": samples.swap_out_pages,
             "pgmajfault": samples.major_faults,
             "kdamond_cpu_ms": np.round(1e3 * samples.kdamond_cpu_s, 3),
+            **({} if samples.huge_bytes is None else {"anon_huge_kb": samples.huge_bytes // 1024}),
+            **({} if samples.far_bytes is None else {"node1_anon_kb": samples.far_bytes // 1024}),
         }
     )
 
 
 def _aggregations(trace: Trace | None, workload: MasimWorkload) -> dict[str, Any]:
     """One row an aggregation; a workload region's figure is the mean of `nr_accesses` over its pages."""
-    names = [f"mean_nr_accesses:{region.name}" for region in workload.regions]
+    areas = {} if trace is None else {name: (page, pages) for name, page, pages in trace.areas}
+    placed = [region.name for region in workload.regions if trace is None or region.name in areas]
+    names = [f"mean_nr_accesses:{region}" for region in placed]
     if trace is None:
         head = ["t_ms", "nr_regions", "accessed_pages", "nr_accesses_times_pages"]
         return {"columns": head + names, "rows": []}
@@ -211,10 +239,9 @@ def _aggregations(trace: Trace | None, workload: MasimWorkload) -> dict[str, Any
         "accessed_pages": per_aggregation(np.where(trace.nr_accesses > 0, trace.pages, 0)),
         "nr_accesses_times_pages": per_aggregation(trace.nr_accesses * trace.pages),
     }
-    areas = {name: (page, pages) for name, page, pages in trace.areas}
     end_page = trace.start_page + trace.pages
-    for region, name in zip(workload.regions, names, strict=True):
-        page, pages = areas[region.name]
+    for region, name in zip(placed, names, strict=True):
+        page, pages = areas[region]
         overlap = np.maximum(np.minimum(end_page, page + pages) - np.maximum(trace.start_page, page), 0)
         columns[name] = np.round(per_aggregation(trace.nr_accesses * overlap) / pages, 2)
     return _table(columns)

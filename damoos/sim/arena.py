@@ -14,34 +14,40 @@ import numpy as np
 _ALIGN = 64
 _ENTRIES = 3
 """Numbers that the table has for a field: its address and its shape."""
+BUFFER = object()
+"""Marks a field as a buffer in its annotation."""
 TABLE = "numbers of the table"
 """The table's own size, in its shape."""
 
 
 class Field(NamedTuple):
-    """How a field is declared; `entry` is its first number in the table."""
+    """How a field is declared; `entry` is its first number in the table. A buffer has a count of what is valid in it,
+    so that it needs no initial values."""
 
     name: str
     dtype: np.dtype[Any]
     shape: tuple[int | str, ...]
     entry: int
+    is_buffer: bool
 
 
 def declared(state: type) -> tuple[Field, ...]:
-    """The fields of a class like `State`, whose annotations are Annotated[NDArray[dtype], size, ...]."""
+    """The fields of a class like `State`, with annotations Annotated[NDArray[dtype], size, ...], BUFFER last or not."""
     fields = []
     for i, (name, hint) in enumerate(get_type_hints(state, include_extras=True).items()):
-        array, *shape = get_args(hint)
+        array, *notes = get_args(hint)
+        shape = tuple(note for note in notes if note is not BUFFER)
         dtype = np.dtype(get_args(get_args(array)[1])[0])
-        fields.append(Field(name, dtype, tuple(shape), i * _ENTRIES))
+        fields.append(Field(name, dtype, shape, i * _ENTRIES, BUFFER in notes))
     return tuple(fields)
 
 
 class Plan(NamedTuple):
-    """Where the fields are for given sizes: (dtype, shape, offset in bytes) each."""
+    """Where the fields are for given sizes: (dtype, shape, offset in bytes) each; buffers come last."""
 
     places: tuple[tuple[np.dtype[Any], tuple[int, ...], int], ...]
     n_bytes: int
+    n_zeroed: int  # bytes before the buffers
     table: np.ndarray  # int64 [_ENTRIES * fields] with offsets for addresses
     addresses: np.ndarray  # int64, which of these are addresses
 
@@ -49,19 +55,24 @@ class Plan(NamedTuple):
 def plan(fields: tuple[Field, ...], sizes: Mapping[str, int]) -> Plan:
     """Where the `fields` are in a block; `sizes` says what the names in their shapes stand for."""
     of = {**sizes, TABLE: _ENTRIES * len(fields)}
-    places, offset = [], 0
+    places, offset, zeroed = {}, 0, 0
     table = np.zeros(of[TABLE], np.int64)
-    for field in fields:
+    for field in sorted(fields, key=lambda f: f.is_buffer):
         shape = tuple(of[x] if isinstance(x, str) else x for x in field.shape)
-        places.append((field.dtype, shape, offset))
+        places[field.name] = (field.dtype, shape, offset)
         table[field.entry] = offset
         table[field.entry + 1 : field.entry + 1 + len(shape)] = shape
         offset += -(-int(np.prod(shape)) * field.dtype.itemsize // _ALIGN) * _ALIGN
-    return Plan(tuple(places), offset, table, np.array([f.entry for f in fields]))
+        if not field.is_buffer:
+            zeroed = offset
+    return Plan(tuple(places[f.name] for f in fields), offset, zeroed, table, np.array([f.entry for f in fields]))
 
 
-def place(at: Plan, block: np.ndarray) -> list[np.ndarray]:
-    """The fields' arrays in `block`, uint8 of at least `n_bytes`; the table's own field, the first, is filled in."""
+def place(at: Plan) -> list[np.ndarray]:
+    """The fields' arrays in a new block: zeros, but whatever was there in buffers; the table, which is the first field,
+    is filled in."""
+    block = np.empty(at.n_bytes, np.uint8)
+    block[: at.n_zeroed] = 0
     arrays = [np.ndarray(shape, dtype, block, offset) for dtype, shape, offset in at.places]
     table = arrays[0]
     table[:] = at.table

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from damoos.backend.base import Capabilities, Workload
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.kdamonds import OPS, Kdamonds
 from damoos.errors import InputError
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
@@ -17,7 +17,6 @@ from .session import SimSession
 from .support import MISSING, SUPPORTED_ACTIONS
 
 DEFAULT_MACHINE = "zram"
-SIMULATED_KERNEL = "7.3"
 
 
 @dataclass(frozen=True)
@@ -53,9 +52,9 @@ class SimBackend:
         """What the simulator models."""
         return Capabilities(
             backend=self.name,
-            kernel=SIMULATED_KERNEL,
+            kernel=self.machine.kernel,
             time_kind=self.time_kind,
-            ops=("vaddr",),
+            ops=OPS,
             actions=SUPPORTED_ACTIONS,
             missing=dict(MISSING),
         )

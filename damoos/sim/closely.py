@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from .faulting import absent_pages, fault_us, to_come, touch_extent, touchable_pages
+from .faulting import absent_pages, fault_us, first_touch_us, isolate_stretch, to_come, touch_extent, touchable_pages
 from .jit import kernel
-from .memory import coalesce, fault_at_random, first_extent, isolate
+from .memory import coalesce, fault_at_random, first_extent
 from .phases import COARSE, choose_pattern, end_phase, undisturbed_rate
 from .recorder import elapse
 from .state import (
@@ -14,7 +14,6 @@ from .state import (
     C_BATCH,
     C_BY_TIME,
     C_LIMIT,
-    C_MINOR,
     C_READAHEAD,
     DEBT,
     DONE,
@@ -120,7 +119,7 @@ def _cost_now(st, q):
     pages = st.area_end[a] - st.area_start[a]
     per_page = 1.0 if st.pattern_random[q] == 1 else min(st.pattern_step[q], 1.0)
     fault = fault_us(st, a) if st.pattern_random[q] == 1 else fault_us(st, a) / st.c[C_READAHEAD]
-    return 1.0 / st.pattern_rate[q] + per_page * (swapped * fault + untouched * st.c[C_MINOR]) / pages
+    return 1.0 / st.pattern_rate[q] + per_page * (swapped * fault + untouched * first_touch_us(st, a)) / pages
 
 
 @kernel
@@ -139,7 +138,7 @@ def _consume(st, q, cpu_us, todo, cpu_share):
 def _consume_random(st, q, cpu_us, todo, rate):
     a = st.pattern_area[q]
     pages = float(st.area_end[a] - st.area_start[a])
-    waiting = st.area_swapped[a] * fault_us(st, a) + st.area_untouched[a] * st.c[C_MINOR]
+    waiting = st.area_swapped[a] * fault_us(st, a) + st.area_untouched[a] * first_touch_us(st, a)
     m = min(cpu_us * rate, todo)
     used = m / rate
     if waiting > 0.0:
@@ -174,13 +173,16 @@ def _consume_sweep(st, q, cpu_us, todo, rate):
         inside = float(st.ext_end[i] - st.ext_start[i])
         before_s, before_u = touchable_pages(st, q, i)
         per_page = (
-            1.0 / (rate * step) + (before_s * fault_us(st, a) / st.c[C_READAHEAD] + before_u * st.c[C_MINOR]) / inside
+            1.0 / (rate * step)
+            + (before_s * fault_us(st, a) / st.c[C_READAHEAD] + before_u * first_touch_us(st, a)) / inside
         )
         go = min(stretch, pages - covered, (cpu_us - used) / per_page, (todo - made) * step)
         if before_s + before_u > 0:
             # Whole pages come in and are paid for, at least one; the caller takes a debt for what that is too much.
             go = max(math.floor(at + go), math.floor(at) + 1.0) - at
-            i = isolate(st, i, page, page + int(math.floor(at + go) - math.floor(at)))
+            i = isolate_stretch(st, i, page, page + int(math.floor(at + go) - math.floor(at)))
+            # The rest of a huge page comes in with what is passed now.
+            used += max(0.0, st.ext_end[i] - page - go - 1.0) * (before_u / inside) * first_touch_us(st, a)
             touch_extent(st, q, i)
         used += go * per_page
         made += go / step

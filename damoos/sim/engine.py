@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
+from .actions import in_background
+from .attributes import schedule, set_intervals
 from .closely import advance_closely
 from .handle import handle_at
+from .intervals import tune_intervals
 from .jit import entry, kernel
+from .lru import relieve
 from .monitor import check_accesses, check_each
 from .phases import begin_phase, is_running
 from .recorder import buffers_full, elapse, last_sample, trace_aggregation
@@ -22,11 +28,17 @@ from .regions import (
     reset_aggregated,
     samples_per_aggregation,
     set_regions,
+    split_evenly,
     split_regions,
 )
-from .schemes import apply_period, apply_schemes
+from .schemes import apply_schemes
 from .state import (
+    ASKED_AGGR_US,
+    ASKED_SAMPLE_US,
+    BACKGROUND,
     C_COARSE,
+    C_KHUGEPAGED,
+    C_LIMIT_PAGES,
     C_REGION,
     C_SAMPLE,
     C_SHARED,
@@ -40,21 +52,31 @@ from .state import (
     DEBT,
     DONE,
     EXACT,
+    FOLLOWS,
+    GOAL_AGGRS,
     KDAMOND_CPU,
+    KERNEL,
     NEXT_AGGR,
     NEXT_OPS,
+    NEXT_TUNE,
     NOW,
     NR_AGGREGATIONS,
     NR_REGIONS,
     OVERSLEPT,
     PASSED,
+    RATES_STALE,
+    REST_UNTIL,
     S_NEXT,
     SAMPLE_EVERY,
     SAMPLE_US,
     SUM_REGIONS,
     UPDATE_US,
+    V7_1,
+    WATERMARKS,
 )
 from .steady import advance_steadily, steady_intervals
+from .tiers import refresh_rates
+from .watermarks import update_activations
 
 _NO_DAMON_STEP_US = 5_000.0
 _STRETCH_US = 250_000.0
@@ -65,27 +87,20 @@ _ROOM = 400
 
 @kernel
 def turn_on(st):
-    """Starts DAMON: vaddr's three ranges, cut to the minimal number of regions; all schedules begin now."""
+    """Starts DAMON: the monitored ranges, cut by the minimal number of regions; all schedules begin now."""
     cur = st.n[CUR]
     for i in range(st.range_start.size):
         new_region(st, cur, i, st.range_start[i], st.range_end[i])
     st.n[NR_REGIONS] = st.range_start.size
     count_pages(st)
+    if st.n[KERNEL] < V7_1:
+        split_evenly(st)
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
     if st.c[C_SHARED] != 0.0:
         st.f[DEBT] += st.c[C_START]
     schedule(st)
-
-
-@kernel
-def schedule(st):
-    """Sets the next aggregation, operations update and scheme passes from the attributes, counted from now."""
-    passed = st.n[PASSED]
-    st.n[NEXT_AGGR] = passed + samples_per_aggregation(st)
-    st.n[NEXT_OPS] = passed + st.n[UPDATE_US] // max(1, st.n[SAMPLE_US])
-    for k in range(st.scheme.shape[0]):
-        st.scheme[k, S_NEXT] = passed + apply_period(st, k)
+    st.n[NEXT_TUNE] = st.n[NEXT_AGGR] * st.n[GOAL_AGGRS]
 
 
 @kernel
@@ -99,9 +114,8 @@ def iteration(st):
     shared = st.c[C_SHARED] != 0.0 and is_running(st)
     busy = cpu * (1.0 + st.c[C_WAIT]) if shared else cpu
     sleep = float(max(1, st.n[SAMPLE_US]))
-    tick = st.c[C_TICK]
     if sleep >= st.c[C_COARSE]:
-        wall = (math.ceil(sleep / tick - 1e-9) + 1.0 + math.floor(busy / tick)) * tick
+        wall = _coarse_sleep(st, sleep) + math.floor(busy / st.c[C_TICK]) * st.c[C_TICK]
     else:
         # In steps of a five-hundredth of the interval, kept while they are within a step: far below the noise of real
         # wake-ups, and tables of hit counts stay valid from one aggregation to the next.
@@ -113,7 +127,40 @@ def iteration(st):
         busy = max(0.0, wall - sleep - st.c[C_SLACK])
     if not shared:
         return wall, cpu, 1.0
-    return wall, cpu, 1.0 - min(0.9, (busy / (1.0 + st.c[C_WAIT]) + st.c[C_SWITCH]) / wall)
+    return wall, cpu, 1.0 - min(0.9, (busy / (1.0 + st.c[C_WAIT]) + st.c[C_SWITCH]) / wall + st.f[BACKGROUND])
+
+
+@kernel
+def _coarse_sleep(st, us):
+    return (math.ceil(us / st.c[C_TICK] - 1e-9) + 1.0) * st.c[C_TICK]
+
+
+@kernel
+def _workload_alone(st, most_us):
+    left = min(most_us, _STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
+    share = 1.0 - st.f[BACKGROUND]
+    if st.c[C_LIMIT_PAGES] > 0.0:
+        left = min(left, _NO_DAMON_STEP_US)
+    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
+    if n > 0:
+        advance_steadily(st, n, _NO_DAMON_STEP_US, share)
+    else:
+        advance_closely(st, min(left, _NO_DAMON_STEP_US), share)
+    if st.c[C_LIMIT_PAGES] > 0.0:
+        relieve(st)
+
+
+@kernel
+def _rest(st):
+    # Sleeps while watermarks keep all schemes inactive; whether it does.
+    if st.f[NOW] >= st.f[REST_UNTIL]:
+        wait = update_activations(st)
+        if wait == 0:
+            return False
+        us = float(wait)
+        st.f[REST_UNTIL] = st.f[NOW] + (_coarse_sleep(st, us) if us >= st.c[C_COARSE] else us + st.c[C_SLACK])
+    _workload_alone(st, st.f[REST_UNTIL] - st.f[NOW])
+    return True
 
 
 @kernel
@@ -128,7 +175,9 @@ def _sample(st, n):
             st.f[KDAMOND_CPU] += cpu
             done += 1
             continue
-        m = steady_intervals(st, n - done, wall, share)
+        # Where memory is short it is looked at after each interval.
+        limited = st.c[C_LIMIT_PAGES] > 0.0
+        m = steady_intervals(st, np.int64(1) if limited else n - done, wall, share)
         if m == 0:
             m = 1
             advance_closely(st, wall, share)
@@ -136,6 +185,8 @@ def _sample(st, n):
             advance_steadily(st, m, wall, share)
         check_accesses(st, m)
         st.f[KDAMOND_CPU] += cpu * m
+        if limited:
+            relieve(st)
         done += m
     st.n[PASSED] += done
     return done
@@ -153,6 +204,8 @@ def _next_event(st):
 
 @kernel
 def _kdamond(st):
+    if st.n[WATERMARKS] != 0 and _rest(st):
+        return
     wall, _, _ = iteration(st)
     most = max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall))
     _sample(st, min(_next_event(st) - st.n[PASSED], most))
@@ -167,6 +220,7 @@ def _kdamond(st):
     if st.n[DONE] == 1:
         return
     if aggregated:
+        tune_intervals(st)
         st.n[NEXT_AGGR] = passed + samples_per_aggregation(st)
         st.n[NR_AGGREGATIONS] += 1
         st.n[SUM_REGIONS] += st.n[NR_REGIONS]
@@ -175,21 +229,12 @@ def _kdamond(st):
         split_regions(st)
     if passed >= st.n[NEXT_OPS]:
         st.n[NEXT_OPS] = passed + st.n[UPDATE_US] // max(1, st.n[SAMPLE_US])
-        set_regions(st, st.range_start, st.range_end)
+        if st.n[FOLLOWS] == 1:
+            set_regions(st, st.range_start, st.range_end)
 
 
-@kernel
-def _workload_alone(st):
-    left = min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
-    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, 1.0)
-    if n > 0:
-        advance_steadily(st, n, _NO_DAMON_STEP_US, 1.0)
-    else:
-        advance_closely(st, min(left, _NO_DAMON_STEP_US), 1.0)
-
-
-BEGIN, TURN_ON, RESCHEDULE, RUN, FINISH = range(5)
-"""What `step` is asked to do: first sample and phase; DAMON on; schedules anew after a commit; go on; last sample."""
+BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH = range(5)
+"""What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; go on; last sample."""
 
 
 @kernel
@@ -199,18 +244,22 @@ def _step(st, what, until_us):
         begin_phase(st)
     elif what == TURN_ON:
         turn_on(st)
-    elif what == RESCHEDULE:
-        schedule(st)
+    elif what == SET_ATTRIBUTES:
+        set_intervals(st, st.n[ASKED_SAMPLE_US], st.n[ASKED_AGGR_US])
     elif what == FINISH:
         last_sample(st)
     else:
         while st.n[DONE] == 0 and st.f[NOW] < until_us - 1e-6:
             if buffers_full(st):
                 return True
+            if st.ext_more.shape[1] > 0 and st.c[C_KHUGEPAGED] > 0.0:
+                in_background(st)
+            if st.n[RATES_STALE] == 1:
+                refresh_rates(st)
             if st.n[DAMON_ON] == 1:
                 _kdamond(st)
             else:
-                _workload_alone(st)
+                _workload_alone(st, math.inf)
     return buffers_full(st)
 
 

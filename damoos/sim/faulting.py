@@ -5,8 +5,19 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .memory import bring_in, coalesce, first_extent, isolate
-from .state import C_FAULT, C_FAULT_HARD, C_MINOR, C_READAHEAD, MAJOR_FAULTS, NR_EXTENTS, PHASE
+from .memory import block_end, bring_in, coalesce, faults_huge, first_extent, isolate, make_huge
+from .state import (
+    BLOCK,
+    C_FAULT,
+    C_FAULT_HARD,
+    C_HUGE_FAULT,
+    C_MINOR,
+    C_READAHEAD,
+    MAJOR_FAULTS,
+    NR_EXTENTS,
+    PHASE,
+    X_ADVICE,
+)
 from .visible import touched_share
 
 FAULT_SHARE = 0.03
@@ -19,6 +30,15 @@ _TRICKLE = 0.2
 def fault_us(st, area):
     """What a swap-in of a page of the area stalls the workload."""
     return st.c[C_FAULT_HARD] if st.area_hard[area] == 1 else st.c[C_FAULT]
+
+
+@kernel
+def first_touch_us(st, area):
+    """What the first touch of a page of the area costs, of a huge page its share."""
+    if st.area_more.shape[1] == 0 or st.area_more[area, X_ADVICE] == 0:
+        return st.c[C_MINOR]
+    share = st.area_more[area, X_ADVICE] / (st.area_end[area] - st.area_start[area])
+    return st.c[C_MINOR] + share * (st.c[C_HUGE_FAULT] / BLOCK - st.c[C_MINOR])
 
 
 @kernel
@@ -68,10 +88,10 @@ def fault_time(st, accesses):
         m = accesses * st.pattern_weight[q]
         if st.pattern_random[q] == 1:
             share = touched_share(m / pages)
-            total += share * (swapped * fault_us(st, a) + untouched * st.c[C_MINOR])
+            total += share * (swapped * fault_us(st, a) + untouched * first_touch_us(st, a))
         else:
             share = min(1.0, m * min(st.pattern_step[q], 1.0) / pages)
-            total += share * (swapped * fault_us(st, a) / st.c[C_READAHEAD] + untouched * st.c[C_MINOR])
+            total += share * (swapped * fault_us(st, a) / st.c[C_READAHEAD] + untouched * first_touch_us(st, a))
     return total
 
 
@@ -86,6 +106,9 @@ def slowed_by_faults(st, accesses, cpu_us):
     full = above
     if above <= 1e-3 * cpu_us:
         return made, full
+    # The first step is good enough if the faults are few: its error is at most faults squared over all time.
+    if above * above <= 2e-3 * cpu_us * (above + cpu_us):
+        return accesses * cpu_us / (above + cpu_us), full
     for _ in range(12):
         made = lo - below * (hi - lo) / (above - below)
         gap = made / accesses * cpu_us + fault_time(st, made) - cpu_us
@@ -112,7 +135,7 @@ def even_share(st, faults, made, cpu_us):
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
         a = st.pattern_area[q]
         swapped, untouched = absent_pages(st, q)
-        waiting = swapped * fault_us(st, a) + untouched * st.c[C_MINOR]
+        waiting = swapped * fault_us(st, a) + untouched * first_touch_us(st, a)
         if waiting > 0.3 * FAULT_SHARE * cpu_us:
             if st.pattern_random[q] == 0:
                 return 0.0
@@ -132,14 +155,24 @@ def touchable_pages(st, q, i):
         taken = max(0, swapped + untouched - skipped)
         share = swapped / (swapped + untouched)
         swapped = int(taken * share + 0.5)
-        untouched = taken - swapped
+        untouched = st.ext_untouched[i] if faults_huge(st, i) else taken - swapped
     return swapped, untouched
+
+
+@kernel
+def isolate_stretch(st, i, start, end):
+    """`isolate`, up to the end of the last huge page that a sweep up to `end` would touch first."""
+    if faults_huge(st, i):
+        end = block_end(st, i, end)
+    return isolate(st, i, start, end)
 
 
 @kernel
 def touch_extent(st, q, i):
     swapped, untouched = touchable_pages(st, q, i)
     bring_in(st, i, swapped, untouched)
+    if faults_huge(st, i):
+        make_huge(st, i, untouched // BLOCK * BLOCK)
     st.n[MAJOR_FAULTS] += int(math.ceil(swapped / st.c[C_READAHEAD]))
 
 
@@ -148,7 +181,7 @@ def _fault_stretch(st, q, start, end):
     i = first_extent(st, start)
     while i < st.n[NR_EXTENTS] and st.ext_start[i] < end:
         if st.ext_swapped[i] + st.ext_untouched[i] > 0:
-            i = isolate(st, i, start, end)
+            i = isolate_stretch(st, i, start, end)
             touch_extent(st, q, i)
         i += 1
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.core.typing.templates import AttributeTemplate, infer_getattr
 from numba.extending import NativeValue, intrinsic, lower_getattr_generic, models, register_model, typeof_impl, unbox
-from numba.np.arrayobj import populate_array
 from numba.np.numpy_support import from_dtype
 
 from .state import FIELDS, State
+from .views import Grid, Row, view
 
 _WORD = ir.IntType(64)
 _ENTRY = {field.name: field.entry for field in FIELDS}
-_ARRAY = {field.name: types.Array(from_dtype(field.dtype), len(field.shape), "C") for field in FIELDS}
+_DIMENSIONS = {field.name: len(field.shape) for field in FIELDS}
+_KIND = {field.name: (Row, Grid)[len(field.shape) - 1](from_dtype(field.dtype)) for field in FIELDS}
 
 
 class Handle:
@@ -84,31 +84,17 @@ class _HandleAttributes(AttributeTemplate):
     key = _HandleType
 
     def generic_resolve(self, kind: Any, name: str) -> Any:  # type: ignore[override]
-        return _ARRAY.get(name)
+        return _KIND.get(name)
 
 
 @lower_getattr_generic(_HandleType)
 def _array(context: Any, builder: Any, kind: Any, table: Any, name: str) -> Any:
-    array = _ARRAY[name]
-    out = context.make_array(array)(context, builder)
-
     def entry(i: int) -> Any:
         word = builder.load(builder.gep(table, [_WORD(_ENTRY[name] + i)]))
         # The table stays as it is, whatever is stored through the addresses in it.
         word.set_metadata("invariant.load", builder.module.add_metadata([]))
         return word
 
-    itemsize = context.get_abi_sizeof(context.get_data_type(array.dtype))
-    shape = [entry(1 + d) for d in range(array.ndim)]
-    strides = [_WORD(itemsize)]
-    for size in shape[:0:-1]:
-        strides.insert(0, builder.mul(strides[0], size))
-    populate_array(
-        out,
-        data=builder.inttoptr(entry(0), out.data.type),
-        shape=cgutils.pack_array(builder, shape),
-        strides=cgutils.pack_array(builder, strides),
-        itemsize=_WORD(itemsize),
-        meminfo=None,
-    )
-    return out._getvalue()
+    array = _KIND[name]
+    data = builder.inttoptr(entry(0), context.get_value_type(types.CPointer(array.dtype)))
+    return view(context, builder, array, data, *(entry(1 + d) for d in range(_DIMENSIONS[name])))

@@ -10,6 +10,7 @@ mechanisms of the simulator live in a file each, the cache folder is keyed by a 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 from collections.abc import Callable
@@ -18,8 +19,10 @@ from typing import Any
 
 import numba
 from llvmlite.binding import Linkage
+from numba.core import typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler import CompilerBase
+from numba.core.compiler_machinery import PassManager
 
 _njit: Any = numba.njit  # its annotations leave out options that it has
 
@@ -51,16 +54,20 @@ class _PartLibrary(JITCodeLibrary):
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
 
-    def _optimize_final_module(self) -> None:
-        pass
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
+    def finalize(self) -> None:
         self._finalized = True
 
 
 class _WholeLibrary(JITCodeLibrary):
     """Code with all that it calls: what was linked in becomes private, so that it is inlined or dropped."""
+
+    def add_linking_library(self, library: Any) -> None:
+        if library in self._linking_libraries:
+            return
+        super().add_linking_library(library)
+        if isinstance(library, _PartLibrary):
+            for other in library._linking_libraries:
+                self.add_linking_library(other)
 
     def _optimize_functions(self, module: Any) -> None:
         module.data_layout = self._codegen._data_layout
@@ -80,7 +87,11 @@ class _Compiler(CompilerBase):
         state = self.state
         state.library = self.library(state.targetctx.codegen(), state.func_id.func_qualname)
         state.library.enable_object_caching()
-        return [DefaultPassBuilder.define_nopython_pipeline(state)]
+        passes = PassManager("kernel")
+        for step in _PASSES:
+            passes.add_pass(step, step.__name__)
+        passes.finalize()
+        return [passes]
 
 
 class _PartCompiler(_Compiler):
@@ -89,6 +100,31 @@ class _PartCompiler(_Compiler):
 
 class _WholeCompiler(_Compiler):
     library = _WholeLibrary
+
+    def compile_extra(self, function: Any) -> Any:
+        # All that is compiled for it is kept until it is done: there is no garbage to look for.
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            return super().compile_extra(function)
+        finally:
+            if was_on:
+                gc.enable()
+
+
+_PASSES = (
+    untyped_passes.TranslateByteCode,
+    untyped_passes.FixupArgs,
+    untyped_passes.IRProcessing,
+    untyped_passes.GenericRewrites,
+    untyped_passes.ReconstructSSA,
+    typed_passes.NopythonTypeInference,
+    typed_passes.PreLowerStripPhis,
+    typed_passes.IRLegalization,
+    typed_passes.NativeLowering,
+    typed_passes.NoPythonBackend,
+)
+"""numba's passes, but those for what kernels don't use, such as closures, `with` and array expressions."""
 
 
 # Without reference counts: kernels allocate nothing, and what they look at outlives the call.

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from damoos.catalogue import check_keys, find, line_of, read_toml
+from damoos.damon.features import kernel_version
 from damoos.errors import ConfigError
 
 THP_MODES = ("never", "madvise", "always")
 MAX_NODES = 4
+KERNELS = ("6.12", "6.18", "7.0", "7.1", "7.3")
+"""Linux versions whose DAMON can be imitated; 7.2 is as 7.1."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,20 @@ class Machine:
     while the workload runs; turning DAMON on takes the workload `start_us` once.
     `rss_base_bytes`: resident memory of the process that can't be paged out.
 
-    What follows may be left out of a file. Huge pages: `thp`, the policy never, madvise or always;
-    `huge_random_gain`, `huge_sequential_gain` the share of an access's time that a huge mapping saves (0 to 1);
-    `huge_fault_us` the first touch of 2 MiB; `collapse_us` making 2 MiB of small pages huge;
-    `khugepaged_us` time between two such collapses by khugepaged (0: it does not run).
+    What follows may be left out of a file. `kernel`: the Linux version whose DAMON is imitated, one of `KERNELS`.
+    Memory: `memory_bytes` all that the machine has (0: not known, so that nothing can depend on it),
+    `memory_used_bytes` what others than the workload hold, `swap_memory_share` of swapped bytes that stay in memory
+    (compressed swap), `stall_share` of a major fault's time that counts as stalled for memory (PSI), `pcp_share` of
+    memory that the per-CPU lists of freed pages may hold, which don't count as free.
+    `random_write_per_ms`: random accesses that only write, where they are not as fast as others (0: they are).
+    Huge pages: `thp`, the policy never, madvise or always; `huge_random_gain`, `huge_sequential_gain` the share of an
+    access's time that a huge mapping saves (0 to 1); `huge_fault_us` the first touch of 2 MiB; `pageout_huge_page_us`
+    kdamond's CPU per 4 KiB of a huge page paged out (0: as small pages); `collapse_us` making 2 MiB of small pages
+    huge; `khugepaged_us` time between two such collapses by khugepaged (0: it does not run).
+    Physical memory: `physical_region_sample_us` kdamond's CPU per region and iteration where that is monitored (0: as
+    for a process), `walk_absent_page_us` per page that an action looks at and that is nobody's.
+    Reclaim: `limit_bytes` that the workload may have in memory (as a cgroup's memory.max; 0: no limit), `lru_noise`
+    share (0 to 1) of the pages that the kernel reclaims whether they have been used lately or not.
     Tiers: `nodes`, up to four, node 0 first; `migrate_page_us` kdamond's CPU per page moved, `walk_page_us` per page
     that a folio-based action (migration, LRU) looks at.
     """
@@ -74,12 +87,24 @@ class Machine:
     wait_share: float
     start_us: float
     rss_base_bytes: int
+    random_write_per_ms: float = 0.0
+    kernel: str = KERNELS[-1]
+    memory_bytes: int = 0
+    memory_used_bytes: int = 0
+    swap_memory_share: float = 0.0
+    stall_share: float = 1.0
+    pcp_share: float = 0.0
     thp: str = "never"
     huge_random_gain: float = 0.0
     huge_sequential_gain: float = 0.0
     huge_fault_us: float = 0.0
+    pageout_huge_page_us: float = 0.0
     collapse_us: float = 0.0
     khugepaged_us: float = 0.0
+    physical_region_sample_us: float = 0.0
+    walk_absent_page_us: float = 0.0
+    limit_bytes: int = 0
+    lru_noise: float = 0.0
     nodes: tuple[Node, ...] = ()
     migrate_page_us: float = 0.0
     walk_page_us: float = 0.0
@@ -109,15 +134,10 @@ def machine_of(table: dict[str, Any], path: Path) -> Machine:
             values[key] = _nodes(table[key], path) if key == "nodes" else _value(key, table[key], str(field.type), path)
         elif field.default is MISSING:
             raise ConfigError("missing", file=path, field=key)
-    if values.get("thp", "never") not in THP_MODES:
-        raise ConfigError(
-            "unknown policy",
-            file=path,
-            line=line_of(path, "thp"),
-            field="thp",
-            value=values["thp"],
-            allowed=", ".join(THP_MODES),
-        )
+    for key, words in (("thp", THP_MODES), ("kernel", KERNELS)):
+        if values.get(key, words[0]) not in words:
+            line = line_of(path, key)
+            raise ConfigError("unknown", file=path, line=line, field=key, value=values[key], allowed=", ".join(words))
     return Machine(name=path.stem, **values)
 
 
@@ -147,3 +167,12 @@ def _nodes(tables: Any, path: Path) -> tuple[Node, ...]:
             )
         found.append(node)
     return tuple(found)
+
+
+def imitated(release: str) -> str:
+    """The newest of `KERNELS` that is not newer than `release` such as "7.2.1-amd64"; the oldest for older ones.
+
+    Raises InputError for what is no kernel version.
+    """
+    asked = kernel_version(release)
+    return next((k for k in reversed(KERNELS) if kernel_version(k) <= asked), KERNELS[0])

@@ -13,13 +13,15 @@ import math
 import numpy as np
 
 from .jit import kernel
-from .rng import GOLDEN, MONITOR, below, binomial, binomial_of_few, mixed, uniform
+from .rng import GOLDEN, MONITOR, below, binomial, binomial_of_few, by_inversion, mixed, uniform, unit
 from .state import CUR, DRAW_SLOTS, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED
 
 _OFTEN = 24
 """Draws for the same (n, p) after which a table pays."""
 _ONE, _OPEN = 2.0**32, 255
 """In a table: a share of 1; another value that is not chosen yet."""
+_MOSTLY_ALIKE = 0.5
+"""Below that many expected hits, or misses, one uniform number mostly tells that there are none."""
 _LOW32 = np.uint64(0xFFFFFFFF)
 _LOW8 = np.uint64(0xFF)
 _S32, _S8 = np.uint64(32), np.uint64(8)
@@ -27,7 +29,9 @@ _S32, _S8 = np.uint64(32), np.uint64(8)
 
 @kernel
 def _draw(rng, n, p):
-    return binomial_of_few(rng, MONITOR, n, p) if n <= 64 else binomial(rng, MONITOR, n, p)
+    if n > 64 or n * min(p, 1.0 - p) < _MOSTLY_ALIKE:
+        return binomial(rng, MONITOR, n, p)
+    return binomial_of_few(rng, MONITOR, n, p)
 
 
 @kernel
@@ -36,25 +40,51 @@ def _draw_inside(st, a, hits, first, stop):
     n, p = st.hit_n[a], st.hit_p[a]
     if n <= 0 or p <= 0.0:
         return
-    if p >= 1.0:
+    q = min(p, 1.0 - p)
+    if q <= 0.0:
         for i in range(first, stop):
             hits[i] += n
-        return
-    if n >= DRAW_SLOTS:
+    elif n * q < _MOSTLY_ALIKE:
+        _draw_mostly_alike(st, hits, first, stop, n, p, q)
+    elif n >= DRAW_SLOTS or _uses(st, a, stop - first) < _OFTEN:
         for i in range(first, stop):
             hits[i] += _draw(st.rng, n, p)
-        return
+    else:
+        _draw_by_table(st, hits, first, stop, n, st.draw_table[a])
+
+
+@kernel
+def _draw_mostly_alike(st, hits, first, stop, n, p, q):
+    # One uniform number mostly tells that all n checks are hits, or none is.
+    most = n if p > 0.5 else 0
+    sure = 1.0 - n * q
+    z = st.rng[MONITOR]
+    for i in range(first, stop):
+        z += GOLDEN
+        u = unit(mixed(z))
+        hits[i] += most
+        if u >= sure:
+            k = by_inversion(u, n, q)
+            hits[i] += k if most == 0 else -k
+    st.rng[MONITOR] = z
+
+
+@kernel
+def _uses(st, a, more):
+    # Draws in area a for the (n, p) of now before `more` are made; at _OFTEN its table is made.
+    n, p = st.hit_n[a], st.hit_p[a]
     if st.draw_n[a] != n or st.draw_p[a] != p:
         st.draw_n[a], st.draw_p[a], st.draw_uses[a] = n, p, 0
     uses = st.draw_uses[a]
     if uses < _OFTEN:
-        for i in range(first, stop):
-            hits[i] += _draw(st.rng, n, p)
-        st.draw_uses[a] = uses + stop - first
-        if uses + stop - first >= _OFTEN:
+        st.draw_uses[a] = uses + more
+        if uses + more >= _OFTEN:
             _tabulate(st.draw_table[a], n, p)
-        return
-    table = st.draw_table[a]
+    return uses
+
+
+@kernel
+def _draw_by_table(st, hits, first, stop, n, table):
     slots = np.uint64(n + 1)
     z = st.rng[MONITOR]
     for i in range(first, stop):
@@ -104,12 +134,12 @@ def _tabulate(table, n, p):
 
 @kernel
 def _swept_hits(st, a, lo, hi, size, n):
-    # Hits that a slow sweep of area a leaves in its pages [lo, hi) of a region of `size` pages.
+    # Hits that a slow sweep of area a leaves in its pages [lo, hi) (from 0 on) of a region of `size` pages.
     pages = float(st.area_end[a] - st.area_start[a])
     covered, at = st.sweep_pages[a], st.sweep_from[a]
     passes = math.floor(covered / pages)
     rest = covered - passes * pages
-    x, y = float(lo - st.area_start[a]), float(hi - st.area_start[a])
+    x, y = float(lo), float(hi)
     in_rest = max(0.0, min(y, at + rest) - max(x, at))
     if at + rest > pages:
         in_rest += max(0.0, min(y, at + rest - pages) - x)
@@ -129,23 +159,23 @@ def check_accesses(st, n):
     """Adds to each region's nr_accesses the hits of `n` sampling intervals that the workload has just run through."""
     cur, count = st.n[CUR], st.n[NR_REGIONS]
     start, end, hits = st.start[cur], st.end[cur], st.nr_accesses[cur]
-    area_start, area_end, sweep = st.area_start, st.area_end, st.sweep_pages
-    a = i = 0
+    view_start, view_end, view_area, sweep = st.view_start, st.view_end, st.view_area, st.sweep_pages
+    v = i = 0
     while i < count:
         s, e = start[i], end[i]
-        while a < area_end.size and area_end[a] <= s:
-            a += 1
-        if a == area_end.size:
+        while v < view_end.size and view_end[v] <= s:
+            v += 1
+        if v == view_end.size:
             break
         first = i
         i += 1
-        if area_start[a] <= s and e <= area_end[a] and sweep[a] == 0.0:
-            stop = area_end[a]
+        if view_start[v] <= s and e <= view_end[v] and sweep[view_area[v]] == 0.0:
+            stop = view_end[v]
             while i < count and end[i] <= stop:
                 i += 1
-            _draw_inside(st, a, hits, first, i)
-        elif area_start[a] < e:
-            hits[first] += _draw_across(st, a, s, e, n)
+            _draw_inside(st, view_area[v], hits, first, i)
+        elif view_start[v] < e:
+            hits[first] += _draw_across(st, v, s, e, n)
     greatest = 0
     for i in range(count):
         greatest = max(greatest, hits[i])
@@ -154,18 +184,21 @@ def check_accesses(st, n):
 
 
 @kernel
-def _draw_across(st, a, s, e, n):
-    # A draw for a region [s, e) over several areas, or one that a slow sweep passes; `a` is the first of them.
-    size = float(e - s)
-    p, swept = 0.0, 0
-    while a < st.area_start.size and st.area_start[a] < e:
-        lo, hi = max(s, st.area_start[a]), min(e, st.area_end[a])
-        if st.hit_p[a] > 0.0 and st.hit_n[a] > 0:
-            p += (hi - lo) / size * st.hit_p[a] * st.hit_n[a] / n
+def _draw_across(st, v, s, e, n):
+    # A draw for a region [s, e) over several areas, or one that a slow sweep passes; `v` is the first of their pieces.
+    expected, swept = 0.0, 0
+    while v < st.view_start.size and st.view_start[v] < e:
+        a = st.view_area[v]
+        lo, hi = max(s, st.view_start[v]), min(e, st.view_end[v])
+        expected += (hi - lo) * st.hit_p[a] * st.hit_n[a]
         if st.sweep_pages[a] > 0.0:
-            swept += _swept_hits(st, a, lo, hi, size, n)
-        a += 1
-    return min(n, swept + _draw(st.rng, n, p))
+            shift = st.view_page[v] - st.view_start[v] - st.area_start[a]
+            swept += _swept_hits(st, a, lo + shift, hi + shift, float(e - s), n)
+        v += 1
+    p = expected / ((e - s) * n)
+    if p > 0.0:
+        swept += _draw(st.rng, n, min(p, 1.0))
+    return min(n, swept)
 
 
 @kernel
@@ -176,12 +209,14 @@ def check_each(st):
     for i in range(st.n[NR_REGIONS]):
         s, e = st.start[cur, i], st.end[cur, i]
         page = s + below(st.rng, MONITOR, e - s)
-        for a in range(st.area_start.size):
-            if st.area_start[a] <= page < st.area_end[a]:
+        for v in range(st.view_start.size):
+            if st.view_start[v] <= page < st.view_end[v]:
+                a = st.view_area[v]
                 hit = st.hit_n[a] > 0 and uniform(st.rng, MONITOR) < st.hit_p[a]
                 if not hit and st.sweep_pages[a] > 0.0:
                     pages = st.area_end[a] - st.area_start[a]
-                    behind = (page + 0.5 - st.area_start[a] - st.sweep_from[a]) % pages
+                    at = page - st.view_start[v] + st.view_page[v] - st.area_start[a] + 0.5
+                    behind = (at - st.sweep_from[a]) % pages
                     hit = behind < st.sweep_pages[a]
                 if hit:
                     st.nr_accesses[cur, i] += 1

@@ -6,16 +6,16 @@ Made once per (workload, machine, pace) and shared by all runs: nothing here cha
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.masim import MasimWorkload, Pattern
 from damoos.workload.pace import Pace
 
 from .layout import PAGE, Layout, lay_out, three_ranges
 from .machine import Machine
+from .remember import remember
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Program:
     arrays: dict[str, Ints | Floats]
 
 
-@lru_cache(maxsize=64)
+@remember(64)
 def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Program:
     """The arrays of `workload` on `machine` at `pace`."""
     layout = lay_out(workload)
@@ -40,11 +40,9 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
     phase_first = np.zeros(len(active) + 1, np.int64)
     np.cumsum([len(chosen) for chosen in active], out=phase_first[1:])
     # µs per access of a pattern: the access itself and its share of choosing the batch's pattern.
-    per_access = [
-        1000.0 / (machine.random_per_ms if p.random else machine.sequential_per_ms) + machine.batch_us / pace.batch
-        for p in patterns
-    ]
-    rate = 1.0 / np.array(per_access, float)
+    access_us = np.array([1000.0 / _per_ms(machine, p) for p in patterns], float)
+    batch_us = np.full(len(patterns), machine.batch_us / pace.batch)
+    rate = 1.0 / (access_us + batch_us)
     weight = np.array([p.probability for p in patterns], float)
     phase_us = np.array([p.ms * 1000.0 for p in workload.phases], float)
     phase_work, phase_cost = np.zeros(len(active)), np.zeros(len(active))
@@ -67,6 +65,11 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
         "pattern_step": np.array([max(p.stride, 1) / PAGE for p in patterns], float),
         "pattern_weight": weight,
         "pattern_rate": rate,
+        "pattern_access_us": access_us,
+        "pattern_batch_us": batch_us,
+        "pattern_gain": np.array(
+            [machine.huge_random_gain if p.random else machine.huge_sequential_gain for p in patterns], float
+        ),
     }
     first_of = {"A": "area_start", "G": "range_start", "M": "map_start", "P": "phase_us", "Q": "pattern_area"}
     return Program(layout, {size: len(arrays[name]) for size, name in first_of.items()}, arrays)
@@ -80,12 +83,21 @@ def _address_space(layout: Layout) -> dict[str, Ints | Floats]:
         "area_start": np.array([a.start for a in areas], np.int64),
         "area_end": np.array([a.end for a in areas], np.int64),
         "area_hot": np.array([a.hot_pages for a in areas], np.int64),
+        "area_anon": np.array([a.anonymous for a in areas], np.int64),
         "area_phases": np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
         "range_start": np.array([r[0] for r in ranges], np.int64),
         "range_end": np.array([r[1] for r in ranges], np.int64),
         "map_start": np.array([m[0] for m in mapped], np.int64),
         "map_end": np.array([m[1] for m in mapped], np.int64),
     }
+
+
+def _per_ms(machine: Machine, pattern: Pattern) -> float:
+    if not pattern.random:
+        return machine.sequential_per_ms
+    if pattern.rw_mode == "wo" and machine.random_write_per_ms > 0.0:
+        return machine.random_write_per_ms
+    return machine.random_per_ms
 
 
 def _nominal_rate(undisturbed: float, pace: Pace) -> float:

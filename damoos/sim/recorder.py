@@ -6,6 +6,7 @@ from .jit import kernel
 from .state import (
     CUR,
     DAMON_ON,
+    HUGE,
     KDAMOND_CPU,
     LAST_RSS,
     MAJOR_FAULTS,
@@ -23,6 +24,7 @@ from .state import (
     TRACE,
     UNTOUCHED,
     WORKLOAD_PAGES,
+    X_NODE,
 )
 
 
@@ -51,6 +53,11 @@ def _sample(st, at, rss):
     row[3], row[4], row[5] = st.n[MAJOR_FAULTS], st.n[SWAP_IN], st.n[SWAP_OUT]
     row[6] = st.f[KDAMOND_CPU]
     row[7] = st.n[NR_REGIONS] if st.n[DAMON_ON] == 1 else 0
+    row[8] = st.n[HUGE]
+    row[9] = 0
+    for x in range(X_NODE, st.area_more.shape[1]):
+        for a in range(st.area_more.shape[0]):
+            row[9] += st.area_more[a, x]
     st.n[NR_SAMPLES] += 1
 
 

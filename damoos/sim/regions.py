@@ -2,7 +2,7 @@
 
 Restates mm/damon/core.c of Linux 7.3: damon_merge_regions_of(), kdamond_merge_regions(), damon_split_regions_of(),
 kdamond_split_regions(), damon_set_regions(), damon_nr_accesses_to_accesses_bp() and friends. Sizes are pages, since
-every region is a multiple of the minimum region size, 4 KiB.
+every region is a multiple of the minimum region size, 4 KiB. Where older kernels differ is selected by `n[KERNEL]`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from .state import (
     AGGR_US,
     CHECK_MIN,
     CUR,
+    KERNEL,
     LAST_NR_REGIONS,
     MAX_NR_ACCESSES,
     MAX_REGIONS,
@@ -26,6 +27,8 @@ from .state import (
     SIZE_LIMIT,
     SPLIT_ROTATION,
     TOTAL_PAGES,
+    V7_1,
+    V7_3,
 )
 
 _PAGE = 4096
@@ -96,15 +99,16 @@ def merge_regions(st):
     """Ages and merges; again with doubled thresholds while there are more than the maximal number of regions.
 
     Kernel: kdamond_merge_regions() of 7.3: the last threshold is the number of samples of an aggregation, and ages are
-    counted in the first pass only.
+    counted in the first pass only; up to 7.2 it could be greater, and ages were counted in each pass.
     """
+    newest = st.n[KERNEL] >= V7_3
     threshold = st.n[MAX_NR_ACCESSES] // 10
     most = samples_per_aggregation(st)
     limit = st.n[SIZE_LIMIT]
     merge_pass(st, threshold, limit, True)
     while st.n[NR_REGIONS] > st.n[MAX_REGIONS] and threshold < most:
-        threshold = next_threshold(threshold, most)
-        merge_pass(st, threshold, limit, False)
+        threshold = next_threshold(threshold, most) if newest else max(1, 2 * threshold)
+        merge_pass(st, threshold, limit, not newest)
 
 
 @kernel
@@ -117,9 +121,12 @@ def next_threshold(threshold, most):
 def apply_min_nr_regions(st):
     """Cuts regions so that there can be no fewer than the minimal number; sets the size limit of merging.
 
-    Kernel: damon_apply_min_nr_regions(), 7.1 and later.
+    Kernel: damon_apply_min_nr_regions(), 7.1 and later; older ones only limited merging, to whole pages below.
     """
     size = max(st.n[TOTAL_PAGES] * _PAGE // max(1, st.n[MIN_REGIONS]), _PAGE)
+    if st.n[KERNEL] < V7_1:
+        st.n[SIZE_LIMIT] = size // _PAGE
+        return
     limit = -(-size // _PAGE)
     # Merging keeps to the limit and splitting shortens, so only ranges or attributes that changed can break it.
     if limit == st.n[SIZE_LIMIT] and st.n[CHECK_MIN] == 0:
@@ -142,6 +149,26 @@ def apply_min_nr_regions(st):
 
 
 @kernel
+def split_evenly(st):
+    """Cuts the ranges that DAMON starts with into pieces of about the size that the minimal number of regions gives.
+
+    Kernel: damon_va_evenly_split_region() by __damon_va_init_regions(), up to 7.0.
+    """
+    size = max(st.n[TOTAL_PAGES] * _PAGE // max(1, st.n[MIN_REGIONS]), _PAGE)
+    cur, count = st.n[CUR], st.n[NR_REGIONS]
+    to, out = 1 - cur, 0
+    for i in range(count):
+        copy_region(st, cur, i, to, out)
+        pages = st.end[cur, i] - st.start[cur, i]
+        pieces = pages * _PAGE // size
+        for _ in range(1, pieces):
+            cut_copy(st, to, out, st.start[to, out] + pages // pieces)
+            out += 1
+        out += 1
+    st.n[CUR], st.n[NR_REGIONS] = to, out
+
+
+@kernel
 def cut_copy(st, buf, i, page):
     """Region `i` ends at `page`, region `i + 1` (overwritten) is the rest of it; counters and age are copied."""
     copy_region(st, buf, i, buf, i + 1)
@@ -154,12 +181,15 @@ def split_regions(st):
     """Cuts regions at random points, so that differences inside them can be found.
 
     Kernel: kdamond_split_regions() of 7.3: nothing at the maximum; every k-th region, in turns, above half of it; else
-    each region into two, or three if the number of regions stays the same below a third of the maximum.
+    each region into two, or three if the number of regions stays the same below a third of the maximum. Up to 7.2
+    nothing above half of the maximum, and such numbers were not remembered.
     """
     cur, count, most = st.n[CUR], st.n[NR_REGIONS], st.n[MAX_REGIONS]
     if count < most:
         to = 1 - cur
         if count > most // 2:
+            if st.n[KERNEL] < V7_3:
+                return
             _split_some(st, cur, to, count, most // (most - count))
         else:
             pieces = 3 if count == st.n[LAST_NR_REGIONS] and count < most // 3 else 2

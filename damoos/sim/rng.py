@@ -51,9 +51,15 @@ def next_u64(rng, stream):
 
 
 @kernel
+def unit(word):
+    """A float in [0, 1) of a random word."""
+    return np.float64(np.int64(word >> _S11)) * _TO_UNIT
+
+
+@kernel
 def uniform(rng, stream):
     """A float in [0, 1)."""
-    return np.float64(np.int64(next_u64(rng, stream) >> _S11)) * _TO_UNIT
+    return unit(next_u64(rng, stream))
 
 
 @kernel
@@ -134,6 +140,20 @@ def _power(x, n):
 
 
 @kernel
+def by_inversion(u, n, q):
+    """The binomial number that belongs to `u` in [0, 1), by the recurrence of the probabilities; for n q below 10."""
+    odds = q / (1.0 - q)
+    # can't underflow here
+    term = _power(1.0 - q, n) if n < 256 else math.exp(n * math.log1p(-q))
+    k = 0
+    while u >= term and k < n:
+        u -= term
+        k += 1
+        term *= odds * (n - k + 1) * (_INVERSE[k] if k < 64 else 1.0 / k)
+    return k
+
+
+@kernel
 def binomial(rng, stream, n, p):
     """How many of `n` independent trials of probability `p` succeed."""
     if n <= 0 or p <= 0.0:
@@ -144,18 +164,9 @@ def binomial(rng, stream, n, p):
     if n * q >= 10.0:
         k = _binomial_btrs(rng, stream, n, q)
     else:
-        # Inversion by the recurrence of the probabilities; the first term can't underflow here, and is at least
-        # 1 - n q, which often settles it.
+        # The probability of none is at least 1 - n q, which often settles it.
         u = uniform(rng, stream)
-        if u < 1.0 - n * q:
-            return 0 if p <= 0.5 else n
-        odds = q / (1.0 - q)
-        term = _power(1.0 - q, n) if n < 256 else math.exp(n * math.log1p(-q))
-        k = 0
-        while u >= term and k < n:
-            u -= term
-            k += 1
-            term *= odds * (n - k + 1) * (_INVERSE[k] if k < 64 else 1.0 / k)
+        k = 0 if u < 1.0 - n * q else by_inversion(u, n, q)
     return k if p <= 0.5 else n - k
 
 

@@ -1,30 +1,29 @@
 """DAMOS: which regions a scheme is applied to.
 
-Restates mm/damon/core.c kdamond_apply_schemes(), damos_valid_target(), damos_apply_scheme() of Linux 7.3 without
-quotas, watermarks and filters.
+Restates mm/damon/core.c kdamond_apply_schemes(), damon_do_apply_schemes(), damos_apply_scheme() of Linux 7.3, and where
+older kernels differ (`State.n[KERNEL]`).
 """
 
 from __future__ import annotations
 
 from .actions import act, work
+from .filters import core_verdict
 from .jit import kernel
-from .regions import left_of_window_bp, moving_sum
+from .patterns import matches
+from .priorities import score
+from .quotas import CUT, KEEP, adjust_quota, charge, clock_ns, is_full, is_limited, resume, room
+from .regions import copy_region, left_of_window_bp, moving_sum
 from .state import (
     A_STAT,
     AGGR_US,
     CUR,
+    KERNEL,
     NR_REGIONS,
     PASSED,
     S_ACTION,
-    S_AGE_MAX,
-    S_AGE_MIN,
     S_APPLY_US,
     S_MAX_SNAPSHOTS,
     S_NEXT,
-    S_NR_MAX,
-    S_NR_MIN,
-    S_SZ_MAX,
-    S_SZ_MIN,
     SAMPLE_US,
     SIZE_LIMIT,
     ST_NR_APPLIED,
@@ -32,7 +31,12 @@ from .state import (
     ST_SNAPSHOTS,
     ST_SZ_APPLIED,
     ST_SZ_TRIED,
+    UNVISITED,
+    V7_1,
+    V7_3,
+    WALK_NEXT,
 )
+from .tables import LIMIT_CORE, LIMIT_QUOTA, Q_ACTIVE, Q_ALLOWED, Q_DUE, Q_MIN_SCORE, S_LIMITS
 
 _PAGE = 4096
 
@@ -49,14 +53,19 @@ def apply_period(st, k):
 @kernel
 def apply_schemes(st):
     """Applies every scheme whose time has come to every region of its pattern. Regions are the outer loop."""
-    schemes = st.scheme
-    due = False
+    schemes, private = st.scheme, st.quota
+    any_due = limited = False
     for k in range(schemes.shape[0]):
-        if st.n[PASSED] >= schemes[k, S_NEXT]:
-            due = True
-    if not due:
+        due = st.n[PASSED] >= schemes[k, S_NEXT] and private[k, Q_ACTIVE] != 0
+        private[k, Q_DUE] = due
+        if due:
+            any_due = True
+            limited = limited or schemes[k, S_LIMITS] != 0
+            if schemes[k, S_LIMITS] & LIMIT_QUOTA != 0:
+                adjust_quota(st, k)
+    if not any_due:
         return
-    cur, count, limit = st.n[CUR], st.n[NR_REGIONS], st.n[SIZE_LIMIT]
+    cur, limit = st.n[CUR], st.n[SIZE_LIMIT]
     start, end, nr, last, age = (
         st.start[cur],
         st.end[cur],
@@ -65,50 +74,53 @@ def apply_schemes(st):
         st.age[cur],
     )
     left_bp = left_of_window_bp(st)
+    joins = st.n[KERNEL] >= V7_3
     out = -1
-    for i in range(count):
-        # 7.3 joins a region with its left neighbour again while it walks if nothing tells them apart: splits of the
-        # last window that found nothing end here instead of in the next merge.
-        if (
-            out >= 0
-            and end[out] == start[i]
-            and age[out] == age[i]
-            and nr[out] == nr[i]
-            and last[out] == last[i]
-            and end[i] - start[out] <= limit
-        ):
-            end[out] = end[i]
-            continue
+    i = 0
+    count = st.n[NR_REGIONS]
+    while i < count:
         out += 1
         if out < i:
             start[out], end[out], nr[out], last[out], age[out] = start[i], end[i], nr[i], last[i], age[i]
+        i += 1
+        if limited and st.n[UNVISITED] > 0:
+            st.n[UNVISITED] -= 1
+            continue
         rate = moving_sum(nr[out], last[out], left_bp)
         for k in range(schemes.shape[0]):
-            if st.n[PASSED] < schemes[k, S_NEXT]:
+            if private[k, Q_DUE] == 0:
                 continue
-            if _exhausted(st, k):
-                continue
-            if matches(schemes, k, (end[out] - start[out]) * _PAGE, rate, age[out]):
-                _apply(st, k, start[out], end[out])
-                if schemes[k, S_ACTION] != A_STAT:
-                    age[out] = 0
-            if i == count - 1:
-                st.stats[k, ST_SNAPSHOTS] += 1
+            if schemes[k, S_LIMITS] == 0:
+                if _exhausted(st, k):
+                    continue
+                if matches(schemes, k, (end[out] - start[out]) * _PAGE, rate, age[out]):
+                    _apply(st, k, start[out], end[out])
+                    if schemes[k, S_ACTION] != A_STAT:
+                        age[out] = 0
+                if i == count:
+                    st.stats[k, ST_SNAPSHOTS] += 1
+            else:
+                st.n[WALK_NEXT] = i
+                out = _apply_within_limits(st, k, cur, out, rate)
+                i, count = st.n[WALK_NEXT], st.n[NR_REGIONS]
+        # 7.3 joins a region with its left neighbour again if nothing tells them apart, so that pieces cut for a quota
+        # do not stay.
+        if (
+            joins
+            and out > 0
+            and end[out - 1] == start[out]
+            and age[out - 1] == age[out]
+            and nr[out - 1] == nr[out]
+            and last[out - 1] == last[out]
+            and end[out] - start[out - 1] <= limit
+        ):
+            end[out - 1] = end[out]
+            out -= 1
     st.n[NR_REGIONS] = out + 1
     work(st)
     for k in range(schemes.shape[0]):
         if st.n[PASSED] >= schemes[k, S_NEXT]:
             schemes[k, S_NEXT] = st.n[PASSED] + apply_period(st, k)
-
-
-@kernel
-def matches(schemes, k, size, rate, age):
-    """Whether a region of `size` bytes has the access pattern of scheme `k`; all bounds are inclusive."""
-    return (
-        schemes[k, S_AGE_MIN] <= age <= schemes[k, S_AGE_MAX]
-        and schemes[k, S_NR_MIN] <= rate <= schemes[k, S_NR_MAX]
-        and schemes[k, S_SZ_MIN] <= size <= schemes[k, S_SZ_MAX]
-    )
 
 
 @kernel
@@ -119,10 +131,109 @@ def _exhausted(st, k):
 
 @kernel
 def _apply(st, k, start, end):
-    size = (end - start) * _PAGE
-    applied = act(st, st.scheme[k, S_ACTION], start, end)
+    applied = act(st, k, start, end)
+    _count(st, k, (end - start) * _PAGE, applied)
+
+
+@kernel
+def _count(st, k, size, applied):
     st.stats[k, ST_NR_TRIED] += 1
     st.stats[k, ST_SZ_TRIED] += size
     if applied > 0:
         st.stats[k, ST_NR_APPLIED] += 1
         st.stats[k, ST_SZ_APPLIED] += applied
+
+
+@kernel
+def _apply_within_limits(st, k, cur, out, rate):
+    # Scheme k, which has a quota, core filters or both, and the region at `out`; the walk goes on at `n[WALK_NEXT]`.
+    # Returns where the region is now: older kernels go on with the right part of what they cut.
+    start, end, age = st.start[cur], st.end[cur], st.age[cur]
+    quota = st.scheme[k, S_LIMITS] & LIMIT_QUOTA != 0
+    if quota:
+        if is_full(st, k):
+            return out
+        what, page = resume(st, k, start[out], end[out], st.n[WALK_NEXT] == st.n[NR_REGIONS])
+        if what == CUT:
+            if not cut(st, cur, out, page):
+                return out
+            if st.n[KERNEL] >= V7_1:
+                return out
+            # Unlike the rest of what was cut, this part is visited now.
+            st.n[UNVISITED] -= 1
+            out += 1
+            if st.n[WALK_NEXT] > out:
+                copy_region(st, cur, st.n[WALK_NEXT], cur, out)
+            st.n[WALK_NEXT] += 1
+        elif what != KEEP:
+            return out
+    if _exhausted(st, k):
+        return out
+    size = (end[out] - start[out]) * _PAGE
+    if matches(st.scheme, k, size, rate, age[out]) and (
+        not quota or not is_limited(st, k) or _scores(st, k, cur, out, rate)
+    ):
+        _try(st, k, cur, out, quota)
+    if st.n[WALK_NEXT] == st.n[NR_REGIONS]:
+        st.stats[k, ST_SNAPSHOTS] += 1
+    return out
+
+
+@kernel
+def _scores(st, k, cur, out, rate):
+    return score(st, k, st.nr_accesses[cur, out], rate, st.age[cur, out]) >= st.quota[k, Q_MIN_SCORE]
+
+
+@kernel
+def _try(st, k, cur, out, quota):
+    start, end = st.start[cur], st.end[cur]
+    size = (end[out] - start[out]) * _PAGE
+    if quota and is_limited(st, k):
+        left = room(st, k)
+        if left == 0:
+            st.stats[k, ST_NR_TRIED] += 1
+            return
+        if left < end[out] - start[out] and cut(st, cur, out, start[out] + left):
+            size = left * _PAGE
+    if st.scheme[k, S_LIMITS] & LIMIT_CORE != 0:
+        rejected, allowed, upto = core_verdict(st, k, start[out], end[out])
+        st.quota[k, Q_ALLOWED] = allowed
+        if upto < end[out]:
+            cut(st, cur, out, upto)
+            # Older kernels charged and counted what the region was before.
+            if st.n[KERNEL] >= V7_3:
+                size = (end[out] - start[out]) * _PAGE
+        if rejected:
+            return
+    begin = clock_ns(st)
+    applied = act(st, k, start[out], end[out])
+    if quota:
+        charge(st, k, size, applied, end[out], begin)
+    if st.scheme[k, S_ACTION] != A_STAT:
+        st.age[cur, out] = 0
+    _count(st, k, size, applied)
+
+
+@kernel
+def cut(st, cur, out, page):
+    """Cuts the region at `out` at `page`; the rest becomes the next of the walk, or up to 7.0 the next unvisited one.
+
+    Returns False, and does nothing, where there is no room for one more region.
+    """
+    at = st.n[WALK_NEXT]
+    if out < at - 1:
+        at -= 1
+    else:
+        count = st.n[NR_REGIONS]
+        if count + 1 > st.start.shape[1]:
+            return False
+        for i in range(count, at, -1):
+            copy_region(st, cur, i - 1, cur, i)
+        st.n[NR_REGIONS] = count + 1
+    copy_region(st, cur, out, cur, at)
+    st.start[cur, at] = page
+    st.end[cur, out] = page
+    st.n[WALK_NEXT] = at
+    if st.n[KERNEL] < V7_1:
+        st.n[UNVISITED] += 1
+    return True

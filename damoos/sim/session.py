@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from types import TracebackType
 from typing import Self
 
 import numpy as np
 
+from damoos.backend.base import Placed
 from damoos.backend.result import PhaseResult, Result, Samples, Trace
+from damoos.damon.access_units import samples_per_aggregation
 from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
 from damoos.errors import BackendError
@@ -16,19 +19,26 @@ from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
 from . import engine
-from .attributes import convert_results
 from .handle import address_of
 from .layout import PAGE
 from .machine import Machine
+from .monitored import view_of
+from .program import compile_program
 from .state import (
+    AGGR_SAMPLES,
     AGGR_US,
+    ASKED_AGGR_US,
+    ASKED_SAMPLE_US,
     CUR,
     DONE,
+    GOAL_ACCESS_BP,
+    GOAL_AGGRS,
+    GOAL_MAX_US,
+    GOAL_MIN_US,
     KDAMOND_CPU,
     MAJOR_FAULTS,
     MAX_REGIONS,
     MIN_REGIONS,
-    NEXT_AGGR,
     NOW,
     NR_AGGREGATIONS,
     NR_REGIONS,
@@ -37,18 +47,21 @@ from .state import (
     NR_TRACE_ROWS,
     PASSED,
     RSS_INTEGRAL,
+    S_APPLY_US,
     S_NEXT,
     SAMPLE_US,
     SUM_REGIONS,
     SWAP_IN,
     SWAP_OUT,
     UPDATE_US,
+    WATERMARKS,
     State,
     build_state,
-    scheme_rows,
+    columns_in_use,
     with_room,
 )
 from .support import check_supported, versions
+from .tables import G_LAST, Q_ACTIVE, S_FIRST_GOAL, S_LAST_GOAL, scheme_tables
 
 
 class SimSession:
@@ -68,7 +81,7 @@ class SimSession:
         exact: bool,
     ) -> None:
         if kdamonds is not None:
-            check_supported(kdamonds)
+            check_supported(kdamonds, machine)
         self._backend, self._machine, self._workload, self._seed = backend, machine, workload, seed
         self._asked = kdamonds
         self._applied: Kdamonds | None = None
@@ -76,7 +89,9 @@ class SimSession:
         self._trace: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._result: Result | None = None
         self._closed = False
-        context = kdamonds.kdamonds[0].contexts[0] if kdamonds is not None else None
+        context = kdamonds.context if kdamonds is not None else _NO_CONTEXT
+        view = view_of(context, compile_program(workload, machine, pace).layout, machine.memory_bytes, seed)
+        self._base, self._physical = view.base_address, view.physical
         self._state, self._layout = build_state(
             workload,
             machine,
@@ -85,14 +100,17 @@ class SimSession:
             sample_every_us=sample_every_us,
             trace=trace,
             exact=exact,
-            max_nr_regions=context.nr_regions.max if context is not None else 0,
-            nr_schemes=len(context.schemes) if context is not None else 0,
+            max_nr_regions=context.nr_regions.max if kdamonds is not None else 0,
+            schemes=scheme_tables(context, self._base, len(machine.nodes) or 1),
+            view=view,
+            columns=columns_in_use(machine, context.schemes, physical=view.physical),
         )
         self._addresses, self._until_us = np.array([address_of(self._state)]), np.zeros(1)
         self._step(engine.BEGIN)
         if kdamonds is not None:
-            self._set_attributes(kdamonds)
-            self._state.scheme[:] = scheme_rows(kdamonds)
+            n, attributes = self._state.n, _attributes(context)
+            n[list(attributes)] = list(attributes.values())
+            n[WATERMARKS] = _has_watermarks(context)
             self._step(engine.TURN_ON)
             self._applied = kdamonds
 
@@ -130,23 +148,18 @@ class SimSession:
         self._must_be_open()
         if self._applied is None:
             raise BackendError("commit: this run was started without DAMON; start it with kdamonds to change them")
-        check_supported(kdamonds)
-        state = self._state
-        old, new = self._applied.kdamonds[0].contexts[0], kdamonds.kdamonds[0].contexts[0]
-        changed = (old.intervals, old.nr_regions) != (new.intervals, new.nr_regions)
+        check_supported(kdamonds, self._machine)
+        context = kdamonds.context
+        if (context.ops, context.targets) != (self._applied.context.ops, self._applied.context.targets):
+            raise BackendError("commit: what is monitored can't be changed while a simulated run goes on")
+        self._set_schemes(context)
+        n, asked = self._state.n, _attributes(context)
+        changed = any(n[i] != value for i, value in asked.items())
+        n[ASKED_SAMPLE_US], n[ASKED_AGGR_US] = asked.pop(SAMPLE_US), asked.pop(AGGR_US)
+        n[list(asked)] = list(asked.values())
+        n[WATERMARKS] = _has_watermarks(context)
         if changed:
-            self._convert(
-                (old.intervals.sample_us, old.intervals.aggr_us), new.intervals.sample_us, new.intervals.aggr_us
-            )
-        rows = scheme_rows(kdamonds)
-        kept = min(len(rows), len(state.scheme))
-        rows[:kept, S_NEXT] = state.scheme[:kept, S_NEXT]
-        self._state = state = with_room(state, new.nr_regions.max, len(rows))
-        self._addresses[0] = address_of(state)
-        state.scheme[:] = rows
-        self._set_attributes(kdamonds)
-        if changed or len(rows) > kept:
-            self._step(engine.RESCHEDULE)
+            self._step(engine.SET_ATTRIBUTES)
         self._applied = self._asked = kdamonds
         return kdamonds
 
@@ -160,25 +173,31 @@ class SimSession:
 
     def snapshot(self) -> Snapshot:
         """The regions of now with the counters of the last finished window (before the first: of the running one)."""
-        state, context = self._state, self._context()
+        self._must_monitor()
+        state = self._state
         cur, count = int(state.n[CUR]), int(state.n[NR_REGIONS])
         counters = state.last_nr_accesses if state.n[NR_AGGREGATIONS] > 0 else state.nr_accesses
-        base = self._layout.base_address
-        start = state.start[cur, :count] * PAGE + base
-        end = state.end[cur, :count] * PAGE + base
+        start = state.start[cur, :count] * PAGE + self._base
+        end = state.end[cur, :count] * PAGE + self._base
         return Snapshot(
             t_s=self.now_s,
             start=start,
             end=end,
             nr_accesses=counters[cur, :count].astype(np.int64),
             age=state.age[cur, :count].astype(np.int64),
-            sample_us=context.intervals.sample_us,
-            aggr_us=context.intervals.aggr_us,
+            sample_us=int(state.n[SAMPLE_US]),
+            aggr_us=int(state.n[AGGR_US]),
         )
 
     def stats(self) -> tuple[SchemeStats, ...]:
         """The counters of each scheme so far."""
         return tuple(SchemeStats(*(int(x) for x in row)) for row in self._state.stats)
+
+    def placed(self) -> tuple[Placed, ...]:
+        """Where the workload's regions lie."""
+        base, layout = self._layout.base_address, self._layout
+        spans = [(r, layout.areas[a]) for r, a in zip(self._workload.regions, layout.region_area, strict=True)]
+        return tuple((r.name, area.start * PAGE + base, area.start * PAGE + base + r.sz) for r, area in spans)
 
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record; again the same record when called again."""
@@ -206,10 +225,9 @@ class SimSession:
         if self._closed:
             raise BackendError("this session is closed")
 
-    def _context(self) -> Context:
+    def _must_monitor(self) -> None:
         if self._applied is None:
             raise BackendError("this run was started without DAMON: it has no regions")
-        return self._applied.kdamonds[0].contexts[0]
 
     def _run(self, until_us: float) -> None:
         while self._step(engine.RUN, until_us):
@@ -219,24 +237,27 @@ class SimSession:
         self._until_us[0] = until_us
         return bool(engine.step(self._addresses, what, self._until_us))
 
-    def _set_attributes(self, kdamonds: Kdamonds) -> None:
-        n, context = self._state.n, kdamonds.kdamonds[0].contexts[0]
-        n[SAMPLE_US], n[AGGR_US] = context.intervals.sample_us, context.intervals.aggr_us
-        n[UPDATE_US] = context.intervals.ops_update_us
-        n[MIN_REGIONS], n[MAX_REGIONS] = context.nr_regions.min, context.nr_regions.max
-
-    def _convert(self, old: tuple[int, int], sample_us: int, aggr_us: int) -> None:
-        state = self._state
-        cur, count = int(state.n[CUR]), int(state.n[NR_REGIONS])
-        live = (cur, slice(count))
-        state.nr_accesses[live], state.last_nr_accesses[live], state.age[live] = convert_results(
-            state.nr_accesses[live],
-            state.last_nr_accesses[live],
-            state.age[live],
+    def _set_schemes(self, context: Context) -> None:
+        # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.
+        old, new = self._state, scheme_tables(context, self._base, self._state.node_room.size)
+        kept = min(len(old.scheme), len(new.scheme))
+        new.scheme[:kept, S_NEXT] = old.scheme[:kept, S_NEXT]
+        for row in new.scheme[kept:]:
+            row[S_NEXT] = old.n[PASSED] + (row[S_APPLY_US] or old.n[AGGR_US]) // max(1, old.n[SAMPLE_US])
+        new.quota[:kept, :Q_ACTIVE] = old.quota[:kept, :Q_ACTIVE]
+        for k in range(kept):
+            (was, until), (now, end) = old.scheme[k, _GOALS], new.scheme[k, _GOALS]
+            goals = min(until - was, end - now)
+            new.goal[now : now + goals, G_LAST] = old.goal[was : was + goals, G_LAST]
+        self._state = with_room(
             old,
-            (sample_us, aggr_us),
-            mid_window=bool(state.n[PASSED] < state.n[NEXT_AGGR]),
+            context.nr_regions.max,
+            new.sizes,
+            columns_in_use(self._machine, context.schemes, physical=self._physical),
         )
+        self._addresses[0] = address_of(self._state)
+        for name, rows in new._asdict().items():
+            getattr(self._state, name)[:] = rows
 
     def empty_buffers(self) -> None:
         """Makes room for more samples and traces."""
@@ -264,6 +285,8 @@ class SimSession:
             swap_out_pages=counts[:, 2],
             kdamond_cpu_s=rows[:, 6] / 1e6,
             nr_regions=rows[:, 7].astype(np.int64),
+            huge_bytes=(rows[:, 8] * PAGE).astype(np.int64),
+            far_bytes=(rows[:, 9] * PAGE).astype(np.int64),
         )
 
     def _record(self) -> Result:
@@ -294,10 +317,18 @@ class SimSession:
             ),
             samples=samples,
             asked=self._asked,
-            applied=self._applied,
+            applied=self._applied_now(),
             trace=self._full_trace() if self._trace else None,
             versions=versions(),
         )
+
+    def _applied_now(self) -> Kdamonds | None:
+        # With the intervals that auto-tuning has arrived at.
+        if self._applied is None:
+            return None
+        context, n = self._applied.context, self._state.n
+        intervals = dataclasses.replace(context.intervals, sample_us=int(n[SAMPLE_US]), aggr_us=int(n[AGGR_US]))
+        return self._applied.with_context(dataclasses.replace(context, intervals=intervals))
 
     def _full_trace(self) -> Trace:
         offsets, base = [np.zeros(1, np.int64)], 0
@@ -314,6 +345,31 @@ class SimSession:
             pages=flat[:, 1],
             nr_accesses=flat[:, 2],
             age=flat[:, 3],
-            areas=tuple((name, area.start, area.end - area.start) for name, area in placed),
+            areas=() if self._physical else tuple((name, area.start, area.end - area.start) for name, area in placed),
             maps=tuple((name, start, end - start) for name, start, end in layout.mapped),
         )
+
+
+def _attributes(context: Context) -> dict[int, int]:
+    # The monitoring attributes by their index in `State.n`.
+    intervals, goal = context.intervals, context.intervals.intervals_goal
+    return {
+        SAMPLE_US: intervals.sample_us,
+        AGGR_US: intervals.aggr_us,
+        UPDATE_US: intervals.ops_update_us,
+        MIN_REGIONS: context.nr_regions.min,
+        MAX_REGIONS: context.nr_regions.max,
+        AGGR_SAMPLES: samples_per_aggregation(intervals),
+        GOAL_ACCESS_BP: goal.access_bp,
+        GOAL_AGGRS: goal.aggrs,
+        GOAL_MIN_US: goal.min_sample_us,
+        GOAL_MAX_US: goal.max_sample_us,
+    }
+
+
+def _has_watermarks(context: Context) -> bool:
+    return any(scheme.watermarks.metric != "none" for scheme in context.schemes)
+
+
+_NO_CONTEXT = Context()
+_GOALS = [S_FIRST_GOAL, S_LAST_GOAL]

@@ -6,21 +6,23 @@ below, so that a state can be copied and many can be stacked. Pages are 4 KiB; t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from damoos.damon.kdamonds import Kdamonds
-from damoos.damon.schemes import Action
+from damoos.damon.features import kernel_version
+from damoos.damon.kdamonds import Context
+from damoos.damon.schemes import Action, Scheme
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .arena import TABLE, Plan, declared, place, plan
-from .layout import Layout
-from .machine import Machine
+from .arena import BUFFER, TABLE, Plan, declared, place, plan
+from .layout import PAGE, Layout
+from .machine import THP_MODES, Machine, Node
+from .monitored import View, view_of
 from .program import compile_program
 from .rng import NR_STREAMS, seed_streams
 
@@ -45,7 +47,23 @@ CHECK_MIN = 34  # whether regions may be longer than the minimal number of regio
 WORKLOAD_PAGES = 35  # pages of areas that can be paged out
 HARD_OUT = 36  # pages paged out that are hard to compress
 SEEN_PHASE = 37  # the phase that hit_p shows, -1: none; see steady
-N_SIZE = 40
+WALK_NEXT, UNVISITED = 44, 45  # of the walk over regions by schemes: see schemes.cut
+KERNEL = 46  # whose behaviour is simulated: major * 100 + minor
+WATERMARKS = 47  # whether any scheme has watermarks
+AGGR_SAMPLES, NEXT_TUNE = 48, 49  # samples that auto-tuning keeps an aggregation at; its next turn, in iterations
+GOAL_ACCESS_BP, GOAL_AGGRS, GOAL_MIN_US, GOAL_MAX_US = 50, 51, 52, 53
+ASKED_SAMPLE_US, ASKED_AGGR_US = 54, 55  # intervals that the next `engine.SET_ATTRIBUTES` goes over to
+THP = 56  # policy for huge pages: 0 never, 1 madvise, 2 always
+BLOCK_SHIFT = 57  # pages from an address of whole 2 MiB to page 0
+HUGE = 58  # pages in huge mappings
+RATES_STALE = 59  # whether what patterns' accesses cost must be worked out anew
+MIGRATED = 60  # pages moved between nodes
+PHYSICAL = 61  # whether physical memory is monitored
+FOLLOWS = 62  # whether what is monitored follows the process's mappings
+N_SIZE = 64
+
+V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
+"""Kernels as `KERNEL` counts them."""
 
 # Floats of a run: `State.f`.
 NOW, PHASE_START, PHASE_ACCESSES, BATCH_LEFT = 0, 1, 2, 3
@@ -59,24 +77,67 @@ DEBT = 13  # CPU µs that faults took and that have not passed yet
 UNDONE = 14  # kdamond's CPU µs for actions already taken
 SEEN_US, SEEN_ACCESSES = 15, 16  # the sampling interval that hit_p shows, µs, and its accesses
 SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
-F_SIZE = 20
+REST_UNTIL = 20  # until when kdamond sleeps since watermarks keep all schemes inactive
+TAKEN, LISTED = 21, 22  # pages, of the machine's free memory: see vmstat.free_pages
+NEXT_COLLAPSE = 26  # when khugepaged collapses again
+BACKGROUND = 27  # share of the workload's CPU that khugepaged takes
+F_SIZE = 32
 
 # Costs and rates: `State.c`.
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
 C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BATCH = 7, 8, 9, 10, 11, 12, 13, 14, 15
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
-C_SIZE = 20
+C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL, C_PCP = 24, 25, 26, 27, 28
+C_HUGE_FAULT, C_COLLAPSE, C_KHUGEPAGED, C_MIGRATE, C_WALK, C_PAGEOUT_HUGE = 32, 33, 34, 35, 36, 37
+C_LIMIT_PAGES, C_LRU_NOISE, C_WALK_ABSENT = 38, 39, 40
+C_SIZE = 48
+
+# Columns of `State.ext_more` and `area_more`, as many as are in use. First what holds for a whole extent: advice (0
+# none, 1 hugepage, 2 nohugepage; of an area: pages whose first touch makes a huge page), and when its pages were last
+# seen as old or young (`lru.old_pages`). Then how many of the pages in memory are in huge mappings, deprioritised,
+# prioritised, and on node 1, 2, ...
+X_ADVICE, X_SEEN, X_HUGE, X_DEPRIO, X_PRIO, X_NODE = range(6)
+BLOCK = 512
+"""Pages of a huge page."""
 
 # Rows of `State.scheme` (int64) and `State.stats` (int64).
 S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_US, S_NEXT, S_MAX_SNAPSHOTS = range(10)
-S_SIZE = 10
+S_SIZE = 32  # the others, and the columns of `quota`, `goal`, `filter`: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
-A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD = 0, 1, 2, 3
-ACTIONS = {Action.STAT: A_STAT, Action.PAGEOUT: A_PAGEOUT, Action.WILLNEED: A_WILLNEED, Action.COLD: A_COLD}
+Q_SIZE, G_SIZE, FL_SIZE = 12, 4, 5
+NR_SCORES = 100
+A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE, A_LRU_PRIO, A_LRU_DEPRIO = (
+    range(10)
+)
+ACTIONS = {
+    Action.STAT: A_STAT,
+    Action.PAGEOUT: A_PAGEOUT,
+    Action.WILLNEED: A_WILLNEED,
+    Action.COLD: A_COLD,
+    Action.HUGEPAGE: A_HUGEPAGE,
+    Action.NOHUGEPAGE: A_NOHUGEPAGE,
+    Action.COLLAPSE: A_COLLAPSE,
+    Action.MIGRATE_HOT: A_MIGRATE,
+    Action.MIGRATE_COLD: A_MIGRATE,
+    Action.LRU_PRIO: A_LRU_PRIO,
+    Action.LRU_DEPRIO: A_LRU_DEPRIO,
+}
+_OF_HUGE_PAGES = {Action.HUGEPAGE, Action.NOHUGEPAGE, Action.COLLAPSE}
 
-_I63 = 2**63 - 1
-SAMPLE_COLUMNS = ("t_us", "rss_pages", "swapped", "major_faults", "swap_in", "swap_out", "kdamond_us", "nr_regions")
+_NO_END = 2**60
+SAMPLE_COLUMNS = (
+    "t_us",
+    "rss_pages",
+    "swapped",
+    "major_faults",
+    "swap_in",
+    "swap_out",
+    "kdamond_us",
+    "nr_regions",
+    "huge_pages",
+    "far_pages",
+)
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
 DRAW_SLOTS = 128
@@ -88,11 +149,27 @@ Words = NDArray[np.uint64]
 Floats = NDArray[np.float64]
 
 
+class SchemeTables(NamedTuple):
+    """Schemes as rows: [K, S_SIZE], [K, N], [K, Q_SIZE], [J, G_SIZE], [L, FL_SIZE]; made by `tables.scheme_tables`."""
+
+    scheme: Ints
+    scheme_dests: Ints
+    quota: Ints
+    goal: Ints
+    filter: Ints
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many there are, as sizes of `State`."""
+        return {"K": len(self.scheme), "J": len(self.goal), "L": len(self.filter)}
+
+
 class State(NamedTuple):
     """Arrays of one run, all in one block of memory; an annotation is a field's only declaration: dtype and shape.
 
-    Sizes: A areas, G monitored ranges, M mapped ranges, P phases, Q patterns, R region capacity, E extent capacity,
-    K schemes, T traced aggregations, X traced regions.
+    Sizes: A areas, V pieces of areas, G monitored ranges, M mapped ranges, P phases, Q patterns, R region capacity,
+    E extent capacity, K schemes, J goals, L filters, N nodes (1 without tiers), Y columns of `ext_more` in use,
+    T traced aggregations, X traced regions.
     """
 
     table: Annotated[Ints, TABLE]  # where the others are, see `arena` and `handle`
@@ -104,6 +181,7 @@ class State(NamedTuple):
     area_end: Annotated[Ints, "A"]
     area_hot: Annotated[Ints, "A"]  # pages of the program's own loop
     area_phases: Annotated[Ints, "A", 2]  # first and last phase in which they are hot
+    area_anon: Annotated[Ints, "A"]  # 1: anonymous memory, 0: of a file
     area_hard: Annotated[Ints, "A"]  # 1: random writes have made its pages hard to compress
     area_swapped: Annotated[Ints, "A"]  # pages
     area_untouched: Annotated[Ints, "A"]  # pages
@@ -117,7 +195,15 @@ class State(NamedTuple):
     draw_n: Annotated[Ints, "A"]  # that (n, p)
     draw_p: Annotated[Floats, "A"]
     draw_table: Annotated[Words, "A", DRAW_SLOTS]  # its alias table, if there were many
-    range_start: Annotated[Ints, "G"]  # pages, what vaddr monitors
+    area_touched: Annotated[Floats, "A"]  # accesses per page in phases that are over
+    area_last: Annotated[Floats, "A"]  # when its last phase was over, µs
+    view_start: Annotated[
+        Ints, "V"
+    ]  # pages as DAMON numbers them: pieces of areas in what it monitors, see `monitored`
+    view_end: Annotated[Ints, "V"]
+    view_area: Annotated[Ints, "V"]  # whose pieces they are
+    view_page: Annotated[Ints, "V"]  # the area's page that a piece begins with
+    range_start: Annotated[Ints, "G"]  # pages, what is monitored
     range_end: Annotated[Ints, "G"]
     map_start: Annotated[Ints, "M"]  # pages, what is mapped and not special
     map_end: Annotated[Ints, "M"]
@@ -133,23 +219,35 @@ class State(NamedTuple):
     pattern_step: Annotated[Floats, "Q"]  # pages per sequential access
     pattern_weight: Annotated[Floats, "Q"]  # chance to be chosen for a batch
     pattern_active: Annotated[Floats, "Q"]  # chance to make accesses in the sampling interval that hit_p shows
-    pattern_rate: Annotated[Floats, "Q"]  # accesses per µs undisturbed
-    start: Annotated[Ints, 2, "R"]  # regions, two buffers
-    end: Annotated[Ints, 2, "R"]
-    nr_accesses: Annotated[Shorts, 2, "R"]
-    last_nr_accesses: Annotated[Shorts, 2, "R"]
-    age: Annotated[Shorts, 2, "R"]
-    ext_start: Annotated[Ints, "E"]  # pages; extents are sorted and never cross an area's border
-    ext_end: Annotated[Ints, "E"]
-    ext_area: Annotated[Ints, "E"]
-    ext_swapped: Annotated[Ints, "E"]  # pages of the extent that are in swap, anywhere in it
-    ext_untouched: Annotated[Ints, "E"]  # pages never touched
+    pattern_rate: Annotated[Floats, "Q"]  # accesses per µs undisturbed, with its memory where it is now
+    pattern_access_us: Annotated[Floats, "Q"]  # µs of an access to small pages on node 0
+    pattern_batch_us: Annotated[Floats, "Q"]  # µs of an access's share of choosing a batch
+    pattern_gain: Annotated[Floats, "Q"]  # share of an access's time that a huge mapping saves
+    start: Annotated[Ints, 2, "R", BUFFER]  # regions, two buffers
+    end: Annotated[Ints, 2, "R", BUFFER]
+    nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
+    last_nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
+    age: Annotated[Shorts, 2, "R", BUFFER]
+    ext_start: Annotated[Ints, "E", BUFFER]  # pages; extents are sorted and never cross an area's border
+    ext_end: Annotated[Ints, "E", BUFFER]
+    ext_area: Annotated[Ints, "E", BUFFER]
+    ext_swapped: Annotated[Ints, "E", BUFFER]  # pages of the extent that are in swap, anywhere in it
+    ext_untouched: Annotated[Ints, "E", BUFFER]  # pages never touched
+    ext_more: Annotated[Ints, "E", "Y"]  # see X_ADVICE
+    area_more: Annotated[Ints, "A", "Y"]
+    node_room: Annotated[Ints, "N"]  # pages of memory left on a node
+    node_factor: Annotated[Floats, 2, "N"]  # by how much a sequential, a random access takes longer there
     scheme: Annotated[Ints, "K", S_SIZE]
+    scheme_dests: Annotated[Ints, "K", "N"]  # weights of the nodes that a scheme migrates to
     stats: Annotated[Ints, "K", ST_SIZE]
-    samples: Annotated[Floats, SAMPLE_CAPACITY, len(SAMPLE_COLUMNS)]
-    trace_t: Annotated[Floats, "T"]  # µs
+    quota: Annotated[Ints, "K", Q_SIZE]
+    goal: Annotated[Ints, "J", G_SIZE]
+    filter: Annotated[Ints, "L", FL_SIZE]
+    histogram: Annotated[Ints, NR_SCORES]  # bytes of regions by score
+    samples: Annotated[Floats, SAMPLE_CAPACITY, len(SAMPLE_COLUMNS), BUFFER]
+    trace_t: Annotated[Floats, "T", BUFFER]  # µs
     trace_offset: Annotated[Ints, "T+1"]
-    trace_regions: Annotated[Ints, "X", 4]  # start, pages, nr_accesses, age
+    trace_regions: Annotated[Ints, "X", 4, BUFFER]  # start, pages, nr_accesses, age
 
 
 FIELDS = declared(State)
@@ -161,9 +259,8 @@ def _plan(sizes: tuple[tuple[str, int], ...]) -> Plan:
 
 
 def allocate(sizes: Mapping[str, int]) -> State:
-    """A state of zeros with these sizes of its shapes."""
-    at = _plan(tuple(sorted(sizes.items())))
-    return State(*place(at, np.zeros(at.n_bytes, np.uint8)))
+    """A state with these sizes of its shapes: zeros, and buffers without content."""
+    return State(*place(_plan(tuple(sorted(sizes.items())))))
 
 
 def room_for(max_nr_regions: int, n_areas: int) -> dict[str, int]:
@@ -176,20 +273,21 @@ def _arrays(state: State) -> tuple[NDArray[Any], ...]:
     return tuple(state)
 
 
-def with_room(state: State, max_nr_regions: int, nr_schemes: int) -> State:
-    """A state that has room for that many regions and exactly that many schemes: the same, or a larger copy of it."""
+def with_room(state: State, max_nr_regions: int, schemes: Mapping[str, int], columns: int = 0) -> State:
+    """A state that has room for that many regions, at least that many columns of `ext_more` and exactly the `schemes`
+    (sizes): the same, or a copy of it."""
     sizes = {
         name: size
         for field, array in zip(FIELDS, _arrays(state), strict=True)
         for name, size in zip(field.shape, array.shape, strict=True)
         if isinstance(name, str)
     }
-    wanted = room_for(max_nr_regions, sizes["A"])
-    if sizes["K"] == nr_schemes and sizes["R"] >= wanted["R"]:
+    wanted = room_for(max_nr_regions, sizes["A"]) | {"Y": columns}
+    if {**sizes, **schemes} == sizes and sizes["R"] >= wanted["R"] and sizes["Y"] >= columns:
         return state
     for name, size in wanted.items():
         sizes[name] = max(sizes[name], size)
-    copy = allocate(sizes | {"K": nr_schemes})
+    copy = allocate({**sizes, **schemes})
     for old, new in zip(_arrays(state)[1:], _arrays(copy)[1:], strict=True):
         common = tuple(slice(min(a, b)) for a, b in zip(old.shape, new.shape, strict=True))
         new[common] = old[common]
@@ -206,38 +304,96 @@ def build_state(
     trace: bool,
     exact: bool,
     max_nr_regions: int,
-    nr_schemes: int,
+    schemes: SchemeTables,
+    view: View | None = None,
+    columns: int = 0,
 ) -> tuple[State, Layout]:
-    """The state before the first step, DAMON off, with room for that many regions and schemes."""
+    """The state before the first step, DAMON off, with room for that many regions and with that many columns of
+    `ext_more` (`columns_in_use`). `view`: what is monitored (None: the process's address space)."""
     program = compile_program(workload, machine, pace)
     layout = program.layout
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
-    sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | {"K": nr_schemes}
+    sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
+    nodes = machine.nodes or (Node(),)
+    view = view or view_of(Context(), layout, 0, seed)
+    sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
+    if view.ranges is not None:
+        sizes["G"] = len(view.ranges)
     sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
     state = allocate(sizes)
-    for name, values in program.arrays.items():
+    ranges = (
+        {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
+    )
+    for name, values in (program.arrays | view.arrays | ranges).items():
         getattr(state, name)[:] = values
+    for name, rows in schemes._asdict().items():
+        getattr(state, name)[:] = rows
     n, f = state.n, state.f
     f[SAMPLE_EVERY] = sample_every_us
     n[TRACE], n[EXACT] = trace, exact
-    state.c[:] = _costs(machine, pace)
+    n[KERNEL] = kernel_number(machine.kernel)
+    n[PHYSICAL], n[FOLLOWS] = view.physical, view.ranges is None
+    state.c[:] = _costs(machine, pace, physical=view.physical)
     state.rng[:] = seed_streams(seed)
     state.draw_n[:] = n[SEEN_PHASE] = -1
+    state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
+    state.node_factor[:] = [[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]
     size = state.area_end - state.area_start
     extents = np.flatnonzero(state.area_hot == 0)
     k = len(extents)
     state.ext_start[:k] = state.area_start[extents]
     state.ext_end[:k] = state.area_end[extents]
     state.ext_area[:k] = extents
+    state.ext_swapped[:k] = 0
     state.ext_untouched[:k] = state.area_untouched[extents]
     n[NR_EXTENTS] = k
     n[UNTOUCHED] = int(state.area_untouched.sum())
     n[WORKLOAD_PAGES] = int(size[extents].sum())
-    f[LAST_RSS] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
+    f[LAST_RSS] = f[TAKEN] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
+    n[THP] = THP_MODES.index(machine.thp)
+    n[BLOCK_SHIFT] = layout.base_address // PAGE % BLOCK
+    f[NEXT_COLLAPSE] = machine.khugepaged_us
+    if columns > 0:
+        _place_at_start(state, layout)
     return state, layout
 
 
-def _costs(machine: Machine, pace: Pace) -> np.ndarray:
+def _place_at_start(state: State, layout: Layout) -> None:
+    # What is filled before the run lies on the first nodes with room, in the order of the workload's regions, and in
+    # huge pages where the policy is always.
+    n = state.n
+    of_area = {int(a): i for i, a in enumerate(state.ext_area[: n[NR_EXTENTS]])}
+    shift = int(n[BLOCK_SHIFT])
+    first, last = -(-shift // BLOCK) * BLOCK - shift, (layout.workload_pages + shift) // BLOCK * BLOCK - shift
+    for a in layout.region_area:
+        i, start, end = of_area[a], int(state.area_start[a]), int(state.area_end[a])
+        resident = end - start - int(state.area_untouched[a])
+        if n[THP] == THP_MODES.index("always"):
+            state.area_more[a, X_ADVICE] = end - start
+            if resident > 0:
+                huge = max(0, min(end, last) - max(start, first))
+                state.ext_more[i, X_HUGE] = state.area_more[a, X_HUGE] = huge
+                n[HUGE] += huge
+        for node in range(state.node_room.size):
+            taken = resident if node == state.node_room.size - 1 else min(resident, max(0, int(state.node_room[node])))
+            state.node_room[node] -= taken
+            if node > 0:
+                state.ext_more[i, X_NODE + node - 1] += taken
+                state.area_more[a, X_NODE + node - 1] += taken
+            resident -= taken
+    n[RATES_STALE] = 1
+
+
+def columns_in_use(machine: Machine, schemes: Iterable[Scheme], *, physical: bool) -> int:
+    """How many columns of `State.ext_more` the machine, the schemes' actions and monitoring of physical memory need;
+    none cost nothing."""
+    if len(machine.nodes) > 1:
+        return X_NODE + len(machine.nodes) - 1
+    needed = physical or machine.limit_bytes > 0 or machine.thp == "always"
+    return X_NODE if needed or any(s.action in _OF_HUGE_PAGES for s in schemes) else 0
+
+
+def _costs(machine: Machine, pace: Pace, *, physical: bool) -> np.ndarray:
     c = np.zeros(C_SIZE)
     c[C_FAULT], c[C_MINOR], c[C_READAHEAD] = machine.major_fault_us, machine.minor_fault_us, machine.readahead_pages
     c[C_SAMPLE], c[C_REGION] = machine.sample_us, machine.region_sample_us
@@ -249,19 +405,20 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_BY_TIME] = pace.timing == "time"
     c[C_LIMIT] = 0.0 if pace.limit_per_ms is None else pace.limit_per_ms / 1000.0
     c[C_BATCH] = pace.batch
+    if physical and machine.physical_region_sample_us > 0.0:
+        c[C_REGION] = machine.physical_region_sample_us
+    c[C_LIMIT_PAGES], c[C_LRU_NOISE] = machine.limit_bytes // PAGE, machine.lru_noise
+    c[C_WALK_ABSENT] = machine.walk_absent_page_us
+    c[C_HUGE_FAULT], c[C_COLLAPSE], c[C_KHUGEPAGED] = machine.huge_fault_us, machine.collapse_us, machine.khugepaged_us
+    c[C_MIGRATE], c[C_WALK] = machine.migrate_page_us, machine.walk_page_us
+    c[C_PAGEOUT_HUGE] = machine.pageout_huge_page_us or machine.pageout_page_us
+    c[C_MEMORY], c[C_MEMORY_USED] = machine.memory_bytes // PAGE, machine.memory_used_bytes // PAGE
+    c[C_SWAP_MEMORY], c[C_STALL] = machine.swap_memory_share, machine.stall_share
+    c[C_PCP] = machine.pcp_share * c[C_MEMORY]
     return c
 
 
-def scheme_rows(kdamonds: Kdamonds) -> np.ndarray:
-    """The schemes of the only context as rows of `State.scheme`; sizes in bytes, saturated to 63 bits."""
-    schemes = kdamonds.kdamonds[0].contexts[0].schemes
-    rows = np.zeros((len(schemes), S_SIZE), np.int64)
-    for row, s in zip(rows, schemes, strict=True):
-        p = s.access_pattern
-        row[S_ACTION] = ACTIONS[s.action]
-        row[S_SZ_MIN], row[S_SZ_MAX] = min(p.sz.min, _I63), min(p.sz.max, _I63)
-        # Kernel: both bounds are 32 bit inside, a larger value written to sysfs is truncated.
-        row[S_NR_MIN], row[S_NR_MAX] = p.nr_accesses.min & 0xFFFFFFFF, p.nr_accesses.max & 0xFFFFFFFF
-        row[S_AGE_MIN], row[S_AGE_MAX] = p.age.min & 0xFFFFFFFF, p.age.max & 0xFFFFFFFF
-        row[S_APPLY_US], row[S_MAX_SNAPSHOTS] = s.apply_interval_us, s.max_nr_snapshots
-    return rows
+def kernel_number(version: str) -> int:
+    """A Linux version as `KERNEL` counts: 7.3 is 703. Raises InputError."""
+    major, minor = kernel_version(version)
+    return major * 100 + minor

@@ -5,52 +5,119 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.metadata import version
 
-from damoos.damon.attrs import IntervalsGoal
+from damoos.damon.features import missing_on
 from damoos.damon.kdamonds import Kdamonds
-from damoos.damon.quotas import Quotas, Watermarks
+from damoos.damon.quotas import MEMCG_METRICS, QuotaGoal
+from damoos.damon.schemes import Scheme
 from damoos.damon.validation import validate
-from damoos.errors import BackendError
+from damoos.errors import BackendError, KdamondsError
 
+from .machine import Machine
+from .remember import remember
 from .state import ACTIONS
+from .tables import METRICS
 
+WORKLOAD_CGROUP = "/workload"
+"""The simulated workload's cgroup."""
+SIMULATED_OPS_FILTERS = ("anon", "memcg", "hugepage_size", "unmapped")
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
-    "ops": "fvaddr and paddr: only vaddr is simulated",
-    "intervals_goal": "monitoring intervals auto-tuning is not simulated",
-    "quotas": "quotas and their goals are not simulated",
-    "watermarks": "watermarks are not simulated",
-    "filters": "scheme filters are not simulated",
-    "actions": "hugepage, nohugepage, collapse, lru_prio, lru_deprio, migrate_hot, migrate_cold are not simulated",
+    "goals": "active_mem_bp and inactive_mem_bp are not simulated",
+    "filters": "active and young of the operations layer are not simulated",
 }
 
 
-@lru_cache(maxsize=256)
-def check_supported(kdamonds: Kdamonds) -> None:
-    """Raises KdamondsError for what the kernel would refuse, BackendError for what is not simulated.
+@remember(256)
+def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
+    """Raises KdamondsError for what the machine's kernel would refuse, BackendError for what is not simulated.
 
     A value that passed is not looked at again: the repeats of a trial bring the same one.
     """
     validate(kdamonds)
+    _check_kernel(kdamonds, machine)
     contexts = [c for k in kdamonds.kdamonds for c in k.contexts]
     if len(kdamonds.kdamonds) != 1 or len(contexts) != 1:
         raise _no("kdamonds", len(kdamonds.kdamonds), "one kdamond with one context")
     context = contexts[0]
-    if context.ops != "vaddr":
-        raise _no("ops", context.ops, "vaddr")
-    if len(context.targets) != 1 or context.targets[0].regions:
-        raise _no("targets", f"{len(context.targets)} targets", "one target without regions, the workload itself")
-    if context.intervals.intervals_goal != IntervalsGoal():
-        raise _no("intervals.intervals_goal", context.intervals.intervals_goal, "off (aggrs 0)")
+    if len(context.targets) != 1:
+        raise _no(
+            "targets", f"{len(context.targets)} targets", "one target, the workload itself or the machine's memory"
+        )
+    regions = context.targets[0].regions
+    if context.ops == "vaddr" and regions:
+        raise _no("targets[0].regions", f"{len(regions)} regions", "none with vaddr; they are what fvaddr monitors")
+    if context.ops == "fvaddr" and not regions:
+        raise KdamondsError(
+            "fvaddr monitors nothing but the regions of its target",
+            field="targets[0].regions",
+            value=0,
+            allowed="at least one region",
+        )
+    if context.ops == "paddr":
+        if context.addr_unit != 1:
+            raise _no("addr_unit", context.addr_unit, "1")
+        if not regions:
+            _check_memory("targets[0].regions", "all physical memory", machine)
     for i, scheme in enumerate(context.schemes):
-        where = f"schemes[{i}]"
-        if scheme.action not in ACTIONS:
-            raise _no(f"{where}.action", str(scheme.action), ", ".join(SUPPORTED_ACTIONS))
-        if scheme.quotas != Quotas() and (scheme.quotas.ms or scheme.quotas.bytes or scheme.quotas.goals):
-            raise _no(f"{where}.quotas", scheme.quotas, "no quota")
-        if scheme.watermarks != Watermarks() and scheme.watermarks.metric != "none":
-            raise _no(f"{where}.watermarks.metric", scheme.watermarks.metric, "none")
-        if scheme.core_filters or scheme.ops_filters:
-            raise _no(f"{where}.filters", len(scheme.core_filters) + len(scheme.ops_filters), "no filters")
+        _check_scheme(f"schemes[{i}]", scheme, machine, context.ops)
+
+
+def _check_kernel(kdamonds: Kdamonds, machine: Machine) -> None:
+    for field, since in missing_on(kdamonds, machine.kernel):
+        raise KdamondsError(
+            f"Linux {machine.kernel}, which machine model {machine.name} imitates, does not have it (-EINVAL, or no "
+            "such file)",
+            field=field,
+            allowed=f"a machine model with kernel {since} or newer",
+        )
+
+
+def _check_scheme(where: str, scheme: Scheme, machine: Machine, ops: str) -> None:
+    if scheme.action not in ACTIONS:
+        raise _no(f"{where}.action", str(scheme.action), ", ".join(SUPPORTED_ACTIONS))
+    for i, goal in enumerate(scheme.quotas.goals):
+        _check_goal(f"{where}.quotas.goals[{i}]", goal, machine, ops)
+    if scheme.watermarks.metric != "none":
+        _check_memory(f"{where}.watermarks.metric", scheme.watermarks.metric, machine)
+    for i, entry in enumerate(scheme.ops_filters):
+        if entry.type not in SIMULATED_OPS_FILTERS:
+            raise _no(f"{where}.ops_filters[{i}].type", entry.type, ", ".join(SIMULATED_OPS_FILTERS))
+        if entry.type == "memcg":
+            _check_cgroup(f"{where}.ops_filters[{i}].memcg_path", entry.memcg_path)
+
+
+def _check_goal(where: str, goal: QuotaGoal, machine: Machine, ops: str) -> None:
+    if goal.target_metric == "node_eligible_mem_bp" and ops != "paddr":
+        raise KdamondsError(
+            "only for the physical address space (-EINVAL)",
+            field=f"{where}.target_metric",
+            value=goal.target_metric,
+            allowed="ops paddr",
+        )
+    if goal.target_metric not in METRICS:
+        raise _no(f"{where}.target_metric", goal.target_metric, ", ".join(METRICS))
+    if goal.target_metric.startswith("node_"):
+        _check_memory(f"{where}.target_metric", goal.target_metric, machine)
+    if goal.target_metric in MEMCG_METRICS:
+        _check_cgroup(f"{where}.path", goal.path)
+
+
+def _check_cgroup(where: str, path: str) -> None:
+    if path != WORKLOAD_CGROUP:
+        raise KdamondsError(
+            "no such cgroup: the simulated workload is alone in its own (-ENOMEM)",
+            field=where,
+            value=path,
+            allowed=WORKLOAD_CGROUP,
+        )
+
+
+def _check_memory(where: str, value: str, machine: Machine) -> None:
+    if machine.memory_bytes == 0:
+        raise BackendError(
+            f"{where}: {value} depends on how much memory the machine has, which model {machine.name} does not say; "
+            "give it memory_bytes, memory_used_bytes and swap_memory_share"
+        )
 
 
 def _no(field: str, value: object, allowed: str) -> BackendError:

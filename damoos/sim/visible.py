@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .state import C_BATCH, PHASE, SEEN_PHASE
+from .state import BLOCK, C_BATCH, PHASE, SEEN_PHASE, X_HUGE
 
 
 @kernel
@@ -32,6 +32,11 @@ def clear_hits(st, n):
 
 @kernel
 def see(st, a, p):
+    """Adds that a page of area `a` is touched with probability `p`; a huge page is seen touched where one of its 512
+    is."""
+    if st.area_more.shape[1] > 0 and 0.0 < p < 1.0 and st.area_more[a, X_HUGE] > 0:
+        share = st.area_more[a, X_HUGE] / (st.area_end[a] - st.area_start[a])
+        p += share * (1.0 - math.exp(BLOCK * math.log1p(-p)) - p)
     st.hit_p[a] = 1.0 - (1.0 - st.hit_p[a]) * (1.0 - p)
 
 

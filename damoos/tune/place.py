@@ -16,10 +16,11 @@ import math
 import re
 from enum import Enum
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 from damoos.damon.attrs import Intervals
 from damoos.damon.kdamonds import Context
+from damoos.damon.schemes import ANYTHING, Scheme
 from damoos.errors import ConfigError
 from damoos.units import U32_MAX
 
@@ -29,6 +30,8 @@ Kind = Literal["time", "size", "percent", "count", "choice"]
 SAMPLES_PER_AGGREGATION = "samples_per_aggregation"
 SAMPLE_INTERVAL = "intervals.sample_us"
 
+_MOST = 64
+"""Entries of a list that a place may ask for."""
 _STEP = re.compile(r"([a-z_]+)((?:\[\d+\])*)")
 # Last words of a path, the quantity, how many of the kernel's units one of ours is.
 _SCALES: tuple[tuple[str, Kind, Fraction], ...] = (
@@ -69,6 +72,15 @@ def put(context: Context, place: str, value: Value) -> Context:
     if place == SAMPLES_PER_AGGREGATION:
         return _replaced(context, _steps("intervals.aggr_us"), context.intervals.sample_us * int(value), place)
     return _replaced(context, _steps(place), _to_kernel(context.intervals, place, value), place)
+
+
+def grown(context: Context, place: str) -> Context:
+    """The context with as many schemes, goals, filters and the like, with defaults, as the indices of `place` need.
+
+    A new scheme matches every region, since the kernel's default pattern matches none. Raises ConfigError where there
+    is no such list.
+    """
+    return _grown(context, _steps(place) if place != SAMPLES_PER_AGGREGATION else [], place)
 
 
 def get(context: Context, place: str) -> Value:
@@ -145,6 +157,23 @@ def _child(node: Any, step: str | int, place: str) -> Any:
     if step not in fields:
         raise ConfigError("no such place", value=place, allowed=", ".join(fields) or "nothing below that")
     return getattr(node, step)
+
+
+def _grown(node: Any, steps: list[str | int], place: str) -> Any:
+    if not steps:
+        return node
+    step, rest = steps[0], steps[1:]
+    if isinstance(step, int):
+        child = _grown(_child(node, step, place), rest, place)
+        return (*node[:step], child, *node[step + 1 :])
+    child = _child(node, step, place)
+    if rest and isinstance(rest[0], int) and isinstance(child, tuple):
+        if rest[0] >= _MOST:
+            raise ConfigError("no such place", value=place, allowed=f"an index below {_MOST}")
+        (kind, *_) = get_args(get_type_hints(type(node))[step])
+        new = Scheme(access_pattern=ANYTHING) if kind is Scheme else kind()
+        child += (new,) * (rest[0] + 1 - len(child))
+    return dataclasses.replace(node, **{step: _grown(child, rest, place)})
 
 
 def _replaced(node: Any, steps: list[str | int], value: Value, place: str) -> Any:

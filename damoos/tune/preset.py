@@ -3,7 +3,8 @@
     title = "…"
     description = "…"
 
-    [base]                                      # place = value; schemes start matching every region
+    [base]                                      # place = value; schemes start matching every region; goals[0] and such
+                                                # make the entries that they name
     "schemes[0].action" = "pageout"
 
     [parameters.min_age]                        # in the order in which they are shown
@@ -20,6 +21,7 @@
     kind = "damoos"                             # or "metric:NAME", "pareto:NAME,NAME"
     weight = 0.5
     max_runtime_overhead = "10 %"
+    constraints = ["kdamond-cpu <= 1"]          # of damoos.tune.metrics, in their units
 
 `extends = "NAME"` lays the file over another one.
 """
@@ -36,17 +38,17 @@ from damoos import units
 from damoos.catalogue import check_keys, find, line_of, read_extended
 from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Context, Kdamonds
-from damoos.damon.schemes import ANYTHING, Scheme
 from damoos.errors import ConfigError, InputError
 
+from .metrics import parse_constraint
 from .objective import DEFAULT_LIMIT_PERCENT, DEFAULT_WEIGHT, Objective, parse_objective
 from .outcome import EnvInfo
-from .place import Kind, Value, get, kind_of, order_of, put
+from .place import Kind, Value, get, grown, kind_of, order_of, put
 from .space import Condition, Parameter, Space
 
 _FILE_KEYS = ("title", "description", "base", "parameters", "objective", "extends")
 _PARAMETER_KEYS = ("title", "place", "low", "high", "default", "scale", "choices", "since", "when")
-_OBJECTIVE_KEYS = ("kind", "weight", "max_runtime_overhead")
+_OBJECTIVE_KEYS = ("kind", "weight", "max_runtime_overhead", "constraints")
 
 
 @dataclass(frozen=True)
@@ -202,12 +204,11 @@ def _space(parameters: tuple[Parameter, ...], base: Kdamonds) -> Space:
 
 
 def _base(table: dict[str, Any]) -> Kdamonds:
-    indices = [int(i) for place in table for i in re.findall(r"^schemes\[(\d+)\]", place)]
-    scheme = Scheme(access_pattern=ANYTHING)
-    context: Context = Kdamonds.of(schemes=[scheme] * (max(indices, default=-1) + 1)).context
+    context = Kdamonds.of().context
     for place in sorted(table, key=order_of):
         try:
             value = table[place]
+            context = grown(context, place)
             kind: Kind = "choice" if isinstance(value, bool) or _is_word(place, value) else kind_of(place)
             context = put(context, place, _quantity(kind, value, place))
         except InputError as error:
@@ -228,4 +229,9 @@ def _objective(path: Path, table: dict[str, Any]) -> Objective:
         raise ConfigError("not a number", field="objective.weight", value=weight, allowed="0 to 1")
     limit = table.get("max_runtime_overhead", f"{DEFAULT_LIMIT_PERCENT:g} %")
     percent = units.parse_percent(limit, field="objective.max_runtime_overhead")
-    return parse_objective(kind, float(weight), float(percent))
+    constraints = table.get("constraints", [])
+    if not isinstance(constraints, list) or not all(isinstance(text, str) for text in constraints):
+        raise ConfigError(
+            "not a list of texts", field="objective.constraints", value=constraints, allowed='["NAME <= NUMBER"]'
+        )
+    return parse_objective(kind, float(weight), float(percent), tuple(parse_constraint(text) for text in constraints))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from damoos.damon.kdamonds import Context
+from damoos.damon.schemes import Scheme
 from damoos.sim import regions as compiled
 from damoos.sim.handle import Handle, handle_of
 from damoos.sim.jit import callable_kernel
@@ -22,6 +25,7 @@ from damoos.sim.state import (
     State,
     build_state,
 )
+from damoos.sim.tables import scheme_tables
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
 
@@ -40,20 +44,23 @@ def state_of(
     max_nr_regions: int = 1000,
     min_nr_regions: int = 3,
     seed: int = 1,
-    nr_schemes: int = 0,
+    schemes: Iterable[Scheme] = (),
+    kernel: str = "7.3",
+    columns: int = 0,
 ) -> tuple[State, Handle]:
-    """A state with these regions; counters that are left out are 0."""
+    """A state with these regions; counters that are left out are 0. `columns`: see `build_state`."""
     rows = [tuple(r) + (0,) * (5 - len(tuple(r))) for r in regions]
     state, _ = build_state(
         TINY,
-        load_machine("vm-lab"),
+        dataclasses.replace(load_machine("vm-lab"), kernel=kernel),
         Pace(prefault=True),
         seed,
         sample_every_us=1e5,
         trace=False,
         exact=False,
         max_nr_regions=max(max_nr_regions, len(rows)),
-        nr_schemes=nr_schemes,
+        schemes=scheme_tables(Context(schemes=tuple(schemes)), 0),
+        columns=columns,
     )
     n = state.n
     n[SAMPLE_US], n[AGGR_US] = 1000, 1000 * samples

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from damoos.sim.attributes import convert_results
+from damoos.sim import attributes
+from damoos.sim.jit import callable_kernel
+from damoos.sim.state import AGGR_US, NEXT_AGGR, NEXT_OPS, PASSED, SAMPLE_US, UPDATE_US
+
+from .states import rows_of, state_of
+
+set_intervals = callable_kernel(attributes.set_intervals)
 
 
-def convert(old, new, nr, age, last=0, mid_window=False):
-    out = convert_results(np.array([nr]), np.array([last]), np.array([age]), old, new, mid_window=mid_window)
-    return tuple(int(x[0]) for x in out)
+def convert(old, new, nr, age, last=0, mid_window=False, kernel="7.3"):
+    state, handle = state_of([(0, 10, nr, last, age)], kernel=kernel)
+    state.n[SAMPLE_US], state.n[AGGR_US] = old
+    state.n[PASSED], state.n[NEXT_AGGR] = 40, 41 if mid_window else 40
+    set_intervals(handle, *new)
+    assert (state.n[SAMPLE_US], state.n[AGGR_US]) == new
+    return rows_of(state)[0][2:]
 
 
 @pytest.mark.parametrize(
@@ -33,5 +42,17 @@ def test_in_the_middle_of_a_window_the_running_counter_is_dropped() -> None:
     assert convert((10, 1000), (100, 10000), 9, 6, last=4, mid_window=True) == (0, 4, 0)
 
 
+def test_at_a_boundary_the_last_window_is_converted_since_7_3() -> None:
+    assert convert((1000, 20000), (1000, 10000), 8, 6, last=4) == (4, 2, 12)
+    assert convert((1000, 20000), (1000, 10000), 8, 6, last=4, kernel="7.1") == (4, 4, 12)
+
+
 def test_nothing_is_converted_with_an_interval_of_zero() -> None:
     assert convert((0, 1000), (100, 10000), 9, 6, last=4) == (9, 4, 6)
+
+
+def test_schedules_begin_anew() -> None:
+    state, handle = state_of([(0, 10)])
+    state.n[PASSED], state.n[UPDATE_US] = 7, 60_000
+    set_intervals(handle, 1_000, 30_000)
+    assert (state.n[NEXT_AGGR], state.n[NEXT_OPS]) == (37, 67)

@@ -23,6 +23,7 @@ next_threshold = callable_kernel(regions.next_threshold)
 reset_aggregated = callable_kernel(regions.reset_aggregated)
 samples_per_aggregation = callable_kernel(regions.samples_per_aggregation)
 set_regions = callable_kernel(regions.set_regions)
+split_evenly = callable_kernel(regions.split_evenly)
 split_regions = callable_kernel(regions.split_regions)
 
 
@@ -77,6 +78,14 @@ def test_merging_repeats_until_the_maximum_holds_and_counts_ages_once() -> None:
     assert {r[4] for r in rows_of(state)} == {4}
 
 
+def test_up_to_7_2_ages_are_counted_in_every_pass() -> None:
+    # No two neighbours are within the threshold of 1, nor within 2 and 4; within 8 all are.
+    rows = [(i * 10, i * 10 + 10, 10 + 5 * (i % 2), 10 + 5 * (i % 2), 3) for i in range(20)]
+    state, handle = state_of(rows, max_nr_regions=5, kernel="7.1")
+    merge_regions(handle)
+    assert [r[4] for r in rows_of(state)] == [7]
+
+
 def test_merging_keeps_to_the_size_limit_even_above_the_maximum() -> None:
     state, handle = state_of([(i * 10, i * 10 + 10) for i in range(100)], limit=15, max_nr_regions=10)
     merge_regions(handle)
@@ -128,6 +137,37 @@ def test_step_of_partial_splitting(count: int, step: int) -> None:
     state, handle = state_of([(i * 100, i * 100 + 100) for i in range(count)], max_nr_regions=1000)
     split_regions(handle)
     assert len(rows_of(state)) == count + -(-count // step)
+
+
+def test_up_to_7_2_nothing_is_cut_above_half_of_the_maximum_nor_remembered() -> None:
+    state, handle = state_of([(i * 100, i * 100 + 100) for i in range(760)], max_nr_regions=1500, kernel="7.1")
+    state.n[LAST_NR_REGIONS] = 7
+    split_regions(handle)
+    assert (len(rows_of(state)), state.n[LAST_NR_REGIONS]) == (760, 7)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "minimum", "pieces"),
+    [
+        # 128 MiB, 2 GiB and 132 KiB
+        ((32768, 524288, 33), 10, (1, 9, 1)),
+        ((30,), 3, (3,)),
+        ((31,), 3, (3,)),
+    ],
+)
+def test_up_to_7_0_ranges_are_cut_evenly_at_the_start(sizes, minimum: int, pieces) -> None:
+    edges = [i * 10**6 for i in range(len(sizes))]
+    rows = [(s, s + size) for s, size in zip(edges, sizes, strict=True)]
+    state, handle = state_of(rows, min_nr_regions=minimum, kernel="7.0")
+    split_evenly(handle)
+    found = bounds(state)
+    for start, size, count in zip(edges, sizes, pieces, strict=True):
+        inside = [(s, e) for s, e in found if start <= s < start + size]
+        widths = [e - s for s, e in inside]
+        assert widths[:-1] == [size // count] * (count - 1) and sum(widths) == size
+    apply_min_nr_regions(handle)
+    assert bounds(state) == found
+    assert state.n[SIZE_LIMIT] == sum(sizes) // minimum
 
 
 def test_no_split_at_the_maximum() -> None:

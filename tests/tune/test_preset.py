@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from damoos.catalogue import names
+from damoos.damon.filters import Filter
+from damoos.damon.quotas import QuotaGoal
 from damoos.damon.schemes import ANYTHING, Action
-from damoos.errors import InputError
+from damoos.errors import ConfigError, InputError
 from damoos.tune import table
 from damoos.tune.objective import Objective
 from damoos.tune.preset import load_env
@@ -68,6 +70,38 @@ def test_a_preset_becomes_a_space_around_its_base(file: Path) -> None:
         env.space.kdamonds({"min_age": 5_000_000, "action": "pageout", "quota": 7_000}).context.schemes[0].quotas.ms
         == 7
     )
+
+
+def test_the_base_makes_the_goals_and_filters_that_it_names(tmp_path: Path) -> None:
+    file = tmp_path / "goals.toml"
+    file.write_text(
+        """
+title = "t"
+description = "d"
+
+[base]
+"schemes[1].quotas.goals[1].target_metric" = "some_mem_psi_us"
+"schemes[1].quotas.goals[1].target_value" = 5000
+"schemes[0].core_filters[0].type" = "target"
+
+[parameters.stall]
+title = "s"
+place = "schemes[1].quotas.goals[1].target_value"
+low = 100
+high = 10000
+default = 1000
+"""
+    )
+    schemes = load_env(file).space.base.context.schemes
+    assert schemes[0].core_filters == (Filter("target"),) and schemes[0].access_pattern == ANYTHING
+    assert schemes[1].quotas.goals == (QuotaGoal(), QuotaGoal("some_mem_psi_us", 5_000))
+
+
+@pytest.mark.parametrize("place", ["schemes[0].quotas.goal[0].nid", "schemes[0].action[0]", "schemes[99999].action"])
+def test_there_are_no_other_lists(file: Path, place: str) -> None:
+    file.write_text(file.read_text().replace("[base]", f'[base]\n"{place}" = 1', 1))
+    with pytest.raises(ConfigError, match="base: (no such place|not a single value)"):
+        load_env(file)
 
 
 def test_a_preset_may_be_laid_over_another(file: Path) -> None:

@@ -37,6 +37,8 @@ CHUNK = 1 << 16
 HANG_UP_S = 0.2
 HOLD_S = 1.0  # longer than it takes to stop the time, and the most that is wasted if nobody does
 CONNECT_S = 0.01
+ANSWER_S = 1.0  # for who asks; long enough for a kernel thread to get its turn on a busy CPU
+BUSY_S = 1.0
 
 
 def port(name: str) -> str:
@@ -181,7 +183,8 @@ class Server:
 
     def _kill_all(self) -> None:
         for child in self.children.values():
-            self._signal(child.pid, signal.SIGKILL)
+            if child.status is None:
+                self._signal(child.pid, signal.SIGKILL)
 
     def _answer(self, request: dict[str, Any]) -> None:
         reply: dict[str, Any] = {"id": request.get("id")}
@@ -192,19 +195,25 @@ class Server:
         except Exception as error:
             reply.update(error=type(error).__name__ + ": " + str(error), errno=0)
         self._hold(request.get("hold", False) and ("error" in reply or request["do"] != "run"))
-        self._send(reply)
+        # Who has just connected may be heard before the port knows that it is connected again.
+        self._send(reply, ANSWER_S)
 
     def _hold(self, wanted: bool) -> None:
         self.hold_until = time.monotonic() + HOLD_S if wanted else 0.0
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, Any], patience_s: float = 0.0) -> None:
+        # Nobody is there: the message is dropped, after that patience.
         data = json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
+        deadline = time.monotonic() + patience_s
         while data:
             poll = select.poll()
             poll.register(self.fd, select.POLLOUT)
             events = dict(poll.poll(1000))
             if events.get(self.fd, 0) & select.POLLHUP:
-                return
+                if time.monotonic() >= deadline:
+                    return
+                time.sleep(CONNECT_S)
+                continue
             try:
                 data = data[os.write(self.fd, data) :]
             except BlockingIOError:
@@ -214,7 +223,10 @@ class Server:
         try:
             os.killpg(pid, number)
         except ProcessLookupError:
-            pass
+            try:
+                os.kill(pid, number)  # it has not made its group yet
+            except ProcessLookupError:
+                pass
 
     # ---- requests ----
 
@@ -291,7 +303,7 @@ class Server:
         return {"pid": pid}
 
     def do_stream(self, request: dict[str, Any]) -> dict[str, Any]:
-        fd = os.open(port(STREAM), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = open_stream()
         console = os.open("/dev/console", os.O_WRONLY | os.O_CLOEXEC | os.O_NOCTTY)
         try:
             poll = select.poll()
@@ -353,6 +365,18 @@ class Server:
             code, _, text = problem.partition(" ")
             raise OSError(int(code), text)
         return pid
+
+
+def open_stream() -> int:
+    """The second port. What was killed a moment ago may hold it a little longer. Raises OSError."""
+    deadline = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return os.open(port(STREAM), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() >= deadline:
+                raise
+        time.sleep(CONNECT_S)
 
 
 def wait_for_other_side(fd: int) -> None:

@@ -16,6 +16,12 @@ from damoos.errors import BackendError
 
 REPLY_S = 120.0
 """How long a reply may take, in seconds of this machine; a guest second costs one to two of them."""
+_GREET_S = 4.0
+"""How long the first greeting of a connection waits for its answer, before the connection is made again."""
+
+
+class NoAnswer(BackendError):
+    """The guest takes longer than it may."""
 
 
 class Wire:
@@ -27,18 +33,16 @@ class Wire:
     def __init__(self, path: Path, why: Callable[[], str], greet_s: float = REPLY_S) -> None:
         """Connects, and greets the server: `hello` is its answer. Raises BackendError if there is none in `greet_s`."""
         self._why = why
+        self._path = path
         self._numbers = itertools.count(1)
         self._received = b""
         self._events: dict[int, collections.deque[dict[str, Any]]] = {}
         self._greeted = False
-        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket = self._connect()
         try:
-            self._socket.connect(str(path))
-            self.hello = self.request("hello", wait_s=greet_s)
-        except BaseException as error:
+            self.hello = self._greet(greet_s)
+        except BaseException:
             self._socket.close()
-            if isinstance(error, OSError):
-                raise BackendError(f"the VM does not answer at {path}: {error}") from error
             raise
         self._greeted = True
 
@@ -52,7 +56,7 @@ class Wire:
         while True:
             message = self._next(deadline - time.monotonic())
             if message is None:
-                raise BackendError(f"the VM does not answer {do!r} within {wait_s:g} s{self._why()}")
+                raise NoAnswer(f"the VM does not answer {do!r} within {wait_s:g} s{self._why()}")
             if message.get("id") == number:
                 return message
             self._keep(message)
@@ -78,6 +82,31 @@ class Wire:
     def close(self) -> None:
         """Hangs up."""
         self._socket.close()
+
+    def _connect(self) -> socket.socket:
+        link = socket.socket(socket.AF_UNIX)
+        try:
+            link.connect(str(self._path))
+        except OSError as error:
+            link.close()
+            raise BackendError(f"the VM does not answer at {self._path}: {error}") from error
+        self._received = b""
+        return link
+
+    def _greet(self, greet_s: float) -> dict[str, Any]:
+        # QEMU may keep back what the guest says to a new connection, if the guest said something to the last one in
+        # the moment in which it was closed. Connecting once more ends that; the guest starts afresh anyway.
+        deadline = time.monotonic() + greet_s
+        wait_s = _GREET_S
+        while True:
+            try:
+                return self.request("hello", wait_s=min(wait_s, deadline - time.monotonic()))
+            except NoAnswer:
+                if time.monotonic() + wait_s >= deadline:
+                    raise NoAnswer(f"the VM does not answer within {greet_s:g} s{self._why()}") from None
+            self._socket.close()
+            self._socket = self._connect()
+            wait_s *= 2
 
     def _keep(self, message: dict[str, Any]) -> None:
         if "pid" in message and "id" not in message:

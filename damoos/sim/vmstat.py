@@ -1,0 +1,79 @@
+"""What the simulated machine would tell of itself: free memory and time stalled for memory."""
+
+from __future__ import annotations
+
+import math
+
+from .jit import kernel
+from .state import (
+    C_FAULT,
+    C_MEMORY,
+    C_MEMORY_USED,
+    C_PCP,
+    C_STALL,
+    C_SWAP_MEMORY,
+    LISTED,
+    MAJOR_FAULTS,
+    NOW,
+    SWAPPED,
+    TAKEN,
+    UNTOUCHED,
+    WORKLOAD_PAGES,
+)
+
+_LEAST_LIMIT = 1.0 / 16.0
+
+
+@kernel
+def resident_pages(st):
+    """Pages of the workload that are in memory."""
+    return st.n[WORKLOAD_PAGES] - st.n[SWAPPED] - st.n[UNTOUCHED]
+
+
+@kernel
+def free_pages(st):
+    """Free pages of the machine as the kernel counts them.
+
+    What is in swap takes its share of memory too (zram), and pages freed lately wait in per-CPU lists, where they don't
+    count as free.
+    """
+    taken = resident_pages(st) + st.n[SWAPPED] * st.c[C_SWAP_MEMORY]
+    return max(st.c[C_MEMORY] - st.c[C_MEMORY_USED] - taken - _listed_pages(st, taken), 0.0)
+
+
+@kernel
+def _listed_pages(st, taken):
+    # Pages in per-CPU lists, now that the workload and its swap take `taken` pages. Frees go there up to a limit and
+    # allocations come from there first. The limit, high when a run begins since much was allocated just before, shrinks
+    # by an eighth every second. Kernel: mm/page_alloc.c nr_pcp_high(), decay_pcp_high(), 6.7 and later.
+    most = st.c[C_PCP]
+    if most == 0.0:
+        return 0.0
+    limit = max(most * 0.875 ** math.floor(st.f[NOW] / 1e6), most * _LEAST_LIMIT)
+    st.f[LISTED] = min(max(st.f[LISTED] + st.f[TAKEN] - taken, 0.0), limit)
+    st.f[TAKEN] = taken
+    return st.f[LISTED]
+
+
+@kernel
+def free_bp(st):
+    """Share of memory that is free, basis points."""
+    return int(free_pages(st) * 10_000.0 / st.c[C_MEMORY])
+
+
+@kernel
+def free_permil(st):
+    """Share of memory that is free, permil. Kernel: damos_get_wmark_metric_value()."""
+    return int(free_pages(st) * 1_000.0 / st.c[C_MEMORY])
+
+
+@kernel
+def memcg_used_bp(st):
+    """Share of memory that the workload, alone in its cgroup, has in use, basis points."""
+    return int(resident_pages(st) * 10_000.0 / st.c[C_MEMORY])
+
+
+@kernel
+def stall_us(st):
+    """Time in which the workload was stalled for memory so far, whole µs: what counts of its major faults' time."""
+    return int(st.n[MAJOR_FAULTS] * st.c[C_FAULT] * st.c[C_STALL])
