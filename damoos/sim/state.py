@@ -22,6 +22,7 @@ from .arena import BUFFER, TABLE, Plan, declared, place, plan
 from .layout import PAGE, Layout
 from .machine import THP_MODES, Machine, Node
 from .program import compile_program
+from .remember import remember
 from .rng import NR_STREAMS, seed_streams
 
 # Integers of a run: `State.n`.
@@ -232,6 +233,7 @@ class State(NamedTuple):
 
 
 FIELDS = declared(State)
+_EXTENT_BUFFERS = tuple(field.name for field in FIELDS if field.is_buffer and "E" in field.shape)
 
 
 @lru_cache(maxsize=256)
@@ -290,6 +292,33 @@ def build_state(
 ) -> tuple[State, Layout]:
     """The state before the first step, DAMON off, with room for that many regions and with that many columns of
     `ext_more` (`columns_in_use`)."""
+    first, layout = _first_state(workload, machine, pace, trace, max_nr_regions, schemes, columns)
+    state = State(*place(first.plan, first.block))
+    k = first.state.n[NR_EXTENTS]
+    for name in _EXTENT_BUFFERS:
+        getattr(state, name)[:k] = getattr(first.state, name)[:k]
+    state.f[SAMPLE_EVERY], state.n[EXACT] = sample_every_us, exact
+    state.rng[:] = seed_streams(seed)
+    return state, layout
+
+
+class _First(NamedTuple):
+    state: State
+    plan: Plan
+    block: Any
+
+
+@remember(16, by_value=False)
+def _first_state(
+    workload: MasimWorkload,
+    machine: Machine,
+    pace: Pace,
+    trace: bool,
+    max_nr_regions: int,
+    schemes: SchemeTables,
+    columns: int,
+) -> tuple[_First, Layout]:
+    # What all runs of the same begin with.
     program = compile_program(workload, machine, pace)
     layout = program.layout
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
@@ -297,17 +326,16 @@ def build_state(
     nodes = machine.nodes or (Node(),)
     sizes |= {"N": len(nodes), "Y": columns}
     sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
-    state = allocate(sizes)
+    at = _plan(tuple(sorted(sizes.items())))
+    state = State(*place(at))
     for name, values in program.arrays.items():
         getattr(state, name)[:] = values
     for name, rows in schemes._asdict().items():
         getattr(state, name)[:] = rows
     n, f = state.n, state.f
-    f[SAMPLE_EVERY] = sample_every_us
-    n[TRACE], n[EXACT] = trace, exact
+    n[TRACE] = trace
     n[KERNEL] = kernel_number(machine.kernel)
     state.c[:] = _costs(machine, pace)
-    state.rng[:] = seed_streams(seed)
     state.draw_n[:] = n[SEEN_PHASE] = -1
     state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
     state.node_factor[:] = [[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]
@@ -328,7 +356,7 @@ def build_state(
     f[NEXT_COLLAPSE] = machine.khugepaged_us
     if columns > 0:
         _place_at_start(state, layout)
-    return state, layout
+    return _First(state, at, state.table.base), layout
 
 
 def _place_at_start(state: State, layout: Layout) -> None:
