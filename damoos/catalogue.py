@@ -1,7 +1,8 @@
 """Finds and reads the catalogues of data files: workloads, envs, machines.
 
 Look-up order: the folder named by `DAMOOS_CATALOGUE` (which `--catalogue` sets), the catalogue inside the installed
-package, the checkout beside the package. The first one that has a name wins.
+package, the checkout beside the package. The first one that has a name wins. Files that belong together may lie in a
+folder, their group; that is for the eye, their names don't change.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ def find(kind: Kind, name_or_path: str | Path) -> Path:
     if (given.parent != Path(".") or given.suffix) and given.is_file():
         return given
     name = given.name.removesuffix(_SUFFIX[kind])
-    if given.parent in (Path("."), Path(kind)):
+    if given.parent in (Path("."), Path(kind)) or given.parent.parent == Path(kind):
         for folder in _folders(kind):
-            if (path := folder / f"{name}{_SUFFIX[kind]}").is_file():
+            if (path := _files(kind, folder).get(name)) is not None:
                 return path
     if given.is_file():
         return given
@@ -46,8 +47,13 @@ def find(kind: Kind, name_or_path: str | Path) -> Path:
 
 
 def names(kind: Kind) -> tuple[str, ...]:
-    """All names of one kind in all catalogues, sorted."""
-    return tuple(sorted({path.stem for folder in _folders(kind) for path in folder.glob(f"*{_SUFFIX[kind]}")}))
+    """All names of one kind in all catalogues, sorted, those of groups too."""
+    return tuple(sorted({name for folder in _folders(kind) for name in _files(kind, folder)}))
+
+
+def group_of(kind: Kind, path: Path) -> str:
+    """The group that a file of the catalogue belongs to: the folder that it lies in, "" for the catalogue's own."""
+    return path.parent.name if path.parent.name != kind and path.parent.parent.name == kind else ""
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
@@ -154,6 +160,12 @@ def _folders(kind: Kind) -> Iterator[Path]:
     if (_PACKAGE.parent / "pyproject.toml").is_file():
         roots.append(_PACKAGE.parent)
     return (root / kind for root in roots if (root / kind).is_dir())
+
+
+def _files(kind: Kind, folder: Path) -> dict[str, Path]:
+    # Names are unique beyond groups; what lies in the catalogue itself comes before a group's.
+    grouped, own = folder.glob(f"*/*{_SUFFIX[kind]}"), folder.glob(f"*{_SUFFIX[kind]}")
+    return {path.stem: path for path in (*sorted(grouped), *sorted(own))}
 
 
 def _near(word: str, known: Collection[str]) -> str:

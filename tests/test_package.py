@@ -52,8 +52,8 @@ def test_the_wheel_holds_the_code_and_the_catalogues(installed: Path, tmp_path: 
     package = Path(run(str(installed / "bin/python"), "-c", code, cwd=tmp_path).strip())
     assert package.is_relative_to(installed)
     for kind, ending in (("workloads", ".cfg"), ("envs", ".toml"), ("machines", ".toml")):
-        ours = {path.name for path in (CHECKOUT / kind).glob(f"*{ending}")}
-        assert ours and {path.name for path in (package / "_catalogue" / kind).glob(f"*{ending}")} == ours
+        ours = {path.name for path in (CHECKOUT / kind).rglob(f"*{ending}")}
+        assert ours and {path.name for path in (package / "_catalogue" / kind).rglob(f"*{ending}")} == ours
     assert not (package / "tests").exists()
 
 

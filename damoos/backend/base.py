@@ -19,6 +19,8 @@ from .result import Result, Samples
 
 Workload = MasimWorkload | CommandWorkload | AttachedWorkload
 """What can be run: masim workloads everywhere, the others on real kernels only."""
+Placed = tuple[str, int, int]
+"""A region of a masim workload in the address space: name, first byte, end."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,9 @@ class Session(Protocol):
 
     def stats(self) -> tuple[SchemeStats, ...]:
         """The counters of each scheme so far."""
+
+    def placed(self) -> tuple[Placed, ...]:
+        """Where the workload's regions lie in what `snapshot` shows, in the workload's order; empty if not known."""
 
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.observed import Observed
 from damoos.damon.snapshot import SchemeStats
 
 
@@ -68,7 +69,8 @@ class Result:
 
     `time_kind` says which clock the times are of: "simulated", "virtual" (VM) or "real".
     RSS figures are time-weighted over the run (`rss_mean_bytes`) or extremes of the samples. `metric`: the number that
-    the workload's own metric gave (None: it has none).
+    the workload's own metric gave (None: it has none). `observed`: what DAMON's snapshots come to, where somebody took
+    some while it ran.
     """
 
     workload: str
@@ -92,4 +94,5 @@ class Result:
     applied: Kdamonds | None
     trace: Trace | None = None
     metric: float | None = None
+    observed: Observed | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -113,7 +113,7 @@ def run(
             return
         with place.start(wanted, asked, seed) as session:
             seen = _advance(session, wanted, damon)
-            result = session.finish()
+            result = _with_observed(session.finish(), session, wanted, seen)
         if record is not None:
             _record(record, result, wanted, timing, place.probe().kernel)
     finally:
@@ -143,6 +143,7 @@ def _configuration(file: Path | None, damon: bool) -> Kdamonds | None:
 def as_tree(result: Result) -> dict[str, Any]:
     """The result as JSON values, with a format version; without the trace, which `--record` writes."""
     from damoos.damon.damo_format import to_damo
+    from damoos.damon.observed import PERCENTILES
 
     tree: dict[str, Any] = {"format": 1}
     for field in dataclasses.fields(result):
@@ -154,6 +155,8 @@ def as_tree(result: Result) -> dict[str, Any]:
         elif field.name == "samples":
             columns = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
             tree["samples"] = {name: None if c is None else c.tolist() for name, c in columns.items()}
+        elif field.name == "observed":
+            tree["observed"] = None if value is None else {"percentiles": PERCENTILES, **dataclasses.asdict(value)}
         elif field.name in ("scheme_stats", "phases"):
             tree[field.name] = [dataclasses.asdict(entry) for entry in value]
         else:
@@ -175,6 +178,17 @@ def _advance(session: Session, workload: Workload, damon: bool) -> list[Snapshot
             if len(seen) >= 2 * STEPS and nominal_s is None:
                 seen, step_s = seen[::2], 2 * step_s
     return seen
+
+
+def _with_observed(result: Result, session: Session, workload: Workload, seen: Sequence[Snapshot]) -> Result:
+    from damoos.backend.accuracy import hot_set_percent
+    from damoos.damon.observed import observe
+    from damoos.workload.masim import MasimWorkload
+
+    known, placed = None, session.placed()
+    if placed and isinstance(workload, MasimWorkload):
+        known = hot_set_percent(workload, placed, result.phases, result.runtime_s, seen)
+    return dataclasses.replace(result, observed=observe(seen, known))
 
 
 def _length_s(workload: Workload) -> float | None:

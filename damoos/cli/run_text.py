@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from damoos.backend.result import Result
+from damoos.damon.observed import PERCENTILES, Observed
 from damoos.damon.snapshot import Snapshot
 from damoos.report import numbers
 from damoos.report.heatmap import Heatmap, terminal_lines
@@ -96,12 +97,31 @@ def _figures(result: Result) -> Table:
                 f"{numbers.seconds(result.kdamond_cpu_s)} of CPU ({numbers.percent(share)})",
             )
         )
+    if result.observed is not None:
+        rows.append(("working set", _working_set(result.observed)))
+        rows.append(("idle", _idle(result.observed)))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for row in rows:
         grid.add_row(*row)
     return grid
+
+
+def _working_set(seen: Observed) -> str:
+    at = dict(zip(PERCENTILES, seen.wss_bytes, strict=True))
+    text = (
+        f"{numbers.size(seen.wss_mean_bytes)} on average, {numbers.size(at[50])} in the median, "
+        f"{numbers.size(at[95])} at the 95th percentile"
+    )
+    if seen.hot_set_percent is None:
+        return text
+    return f"{text}; DAMON knew {numbers.percent(seen.hot_set_percent)} of what was in use (F1)"
+
+
+def _idle(seen: Observed) -> str:
+    at = dict(zip(PERCENTILES, seen.idle_s, strict=True))
+    return ", ".join(f"{100 - p} % of memory for {numbers.seconds(at[p])} and more" for p in (25, 50, 75))
 
 
 def _print_map(screen: Console, seen: Sequence[Snapshot]) -> None:

@@ -62,6 +62,13 @@ def tune(
     runtime_limit: Annotated[
         float | None, typer.Option(min=0, metavar="P", help="Reject what slows the workload by more than P percent.")
     ] = None,
+    constraint: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LIMIT",
+            help='Reject what does not keep "NAME <= NUMBER", of a metric; the env\'s own if not given.',
+        ),
+    ] = None,
     start_from: Annotated[
         Path | None,
         typer.Option(
@@ -146,6 +153,7 @@ def tune(
         objective=objective,
         weight=weight,
         max_runtime_overhead_percent=runtime_limit,
+        constraints=None if constraint is None else tuple(constraint),
         command_line=_command_line(),
         start_from=start_from,
         from_best=from_best,

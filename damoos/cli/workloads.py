@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from damoos.errors import InputError
 
 from . import console
 from .options import Catalogue, Workload
@@ -27,35 +30,60 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, help="List and sho
 
 @app.command(name="list")
 def list_workloads(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, catalogue: Catalogue = None
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only the workloads of one group, such as parsec.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    catalogue: Catalogue = None,
 ) -> None:
     """List the workloads of the catalogue: name, what it is, memory, nominal length, number of phases.
+
+    Groups come after the single ones; --group shows one of them alone.
 
     Examples:
 
       damoos workloads list
+      damoos workloads list --group parsec
       damoos workloads list --json | jq -r '.[].name'
       damoos workloads list --catalogue my-catalogue     (with a folder workloads inside)
     """
-    from damoos.catalogue import find, names
+    from damoos.catalogue import find, group_of, names
+
+    paths = [find("workloads", name) for name in names("workloads")]
+    groups = {path: group_of("workloads", path) for path in paths}
+    if group is not None and group not in groups.values():
+        known = ", ".join(sorted(set(groups.values()) - {""})) or "nothing"
+        raise InputError("no such group", field="--group", value=group, allowed=known)
+    wanted = sorted({name for name in groups.values() if group in (None, name)})
+    found = {name: [_load(str(path)) for path in paths if groups[path] == name] for name in wanted}
+    if as_json:
+        trees = [_as_tree(workload, text) for listed in found.values() for workload, text, _ in listed]
+        typer.echo(json.dumps(trees, indent=1))
+        return
+    screen = console.stdout()
+    for name, entries in found.items():
+        if name:
+            screen.print()
+            screen.print(name, style="bold")
+        _print_list(screen, entries)
+
+
+def _print_list(screen: Console, found: Sequence[tuple[MasimWorkload, About | None, str]]) -> None:
     from damoos.report import numbers
 
     from .run_text import plain_table
 
-    found = [_load(str(find("workloads", name))) for name in names("workloads")]
-    if as_json:
-        typer.echo(json.dumps([_as_tree(workload, text) for workload, text, _ in found], indent=1))
-        return
     table = plain_table("name", "what it is", "footprint", "length", "phases", left=2)
+    table.columns[0].no_wrap = True
     for workload, text, _ in found:
         table.add_row(
             workload.name,
             text.title if text else "",
             text.footprint if text else numbers.size(workload.footprint_bytes),
-            f"{workload.duration_ms / 1000:g} s",
+            f"{workload.duration_ms / 1000:.4g} s",
             str(len(workload.phases)),
         )
-    console.stdout().print(table)
+    screen.print(table)
 
 
 @app.command()

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from damoos.backend.base import Workload
+from damoos.backend.base import Placed, Workload
 from damoos.backend.result import PhaseResult, Result, Samples
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
@@ -108,6 +108,10 @@ class KernelSession:
             if self._applied.context.intervals.intervals_goal.aggrs and not self.done:
                 read_tuned_intervals(self._place.control)
             return read_snapshot(self._place.control, self._t_s, scheme=len(self._applied.context.schemes))
+
+    def placed(self) -> tuple[Placed, ...]:
+        """See Session.placed; the program does not say where it put its regions."""
+        return ()
 
     def stats(self) -> tuple[SchemeStats, ...]:
         """See Session.stats."""

@@ -115,7 +115,7 @@ def verified_rows(outcome: Outcome) -> list[list[str]]:
     ]
     return [baseline] + [
         [
-            scheme.label if scheme.feasible else f"{scheme.label} (too slow)",
+            scheme.label if scheme.feasible else f"{scheme.label} ({_infeasible(outcome)})",
             interval(scheme.score),
             _speed(scheme.runtime_s, scheme.metric),
             "-" if speed_note(outcome) else percent_interval(scheme.runtime_overhead_percent),
@@ -124,6 +124,10 @@ def verified_rows(outcome: Outcome) -> list[list[str]]:
         ]
         for scheme in checked.schemes
     ]
+
+
+def _infeasible(outcome: Outcome) -> str:
+    return "past a limit" if outcome.objective.constraints else "too slow"
 
 
 def _speed(runtime_s: Interval, metric: Interval | None) -> str:

@@ -15,13 +15,14 @@ got worse. Of what is attached to, without a metric, nothing says how fast it is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from damoos.backend.result import Result
 from damoos.errors import InputError, WorkloadError
 
+from .metrics import METRICS, Constraint, known_metrics, overhead_percent
 from .outcome import ObjectiveInfo, Repeat, Run
 
 DEFAULT_WEIGHT = 0.5
@@ -29,24 +30,6 @@ DEFAULT_LIMIT_PERCENT = 20.0
 PENALTY = 10.0
 """What a learner's reward loses per percent of runtime overhead above the limit: more than memory could ever give."""
 
-
-def overhead_percent(value: float, baseline: float) -> float:
-    """How much larger `value` is than `baseline`, percent; both positive."""
-    return (value / baseline - 1.0) * 100.0
-
-
-METRICS: dict[str, tuple[str, Callable[[Run, Run], float]]] = {
-    "runtime": ("runtime overhead, %", lambda run, base: overhead_percent(run.runtime_s, base.runtime_s)),
-    "rss": ("RSS overhead, %", lambda run, base: overhead_percent(run.rss_mean_bytes, base.rss_mean_bytes)),
-    "rss-peak": ("peak RSS overhead, %", lambda run, base: overhead_percent(run.rss_peak_bytes, base.rss_peak_bytes)),
-    "major-faults": (
-        "major faults more per s",
-        lambda run, base: run.major_faults / run.runtime_s - base.major_faults / base.runtime_s,
-    ),
-    "swap-in": ("MiB swapped in per s", lambda run, base: run.swap_in_bytes / run.runtime_s / 2**20),
-    "kdamond-cpu": ("kdamond CPU, % of one CPU", lambda run, base: 100.0 * run.kdamond_cpu_s / run.runtime_s),
-}
-"""What can be minimised: name to what it is, with its unit, and its value for a run and its baseline run."""
 
 SPEEDS: dict[str, str] = {
     "runtime": "runtime overhead",
@@ -65,11 +48,12 @@ is better; "none" where neither says anything."""
 
 @dataclass(frozen=True)
 class Objective:
-    """What a study maximises. `kind` "damoos": the weighted score; "metric": minus the one of `METRICS` in `metrics`;
-    "pareto": minus each of several, with the DAMOOS score to name one winner of the front.
+    """What a study maximises. `kind` "damoos": the weighted score; "metric": the one of `METRICS` in `metrics`, minus
+    it where less is better; "pareto": several of them, with the DAMOOS score to name one winner of the front.
 
     `weight`: runtime's share of the DAMOOS score, 0..1, RSS has the rest. `limit_percent`: runtime overhead above which
-    a trial is infeasible, larger than 0, percent. `speed`: by what speed is judged. Raises InputError.
+    a trial is infeasible, larger than 0, percent. `constraints`: what else makes a trial infeasible. `speed`: by what
+    speed is judged. Raises InputError.
     """
 
     kind: Literal["damoos", "metric", "pareto"] = "damoos"
@@ -77,6 +61,7 @@ class Objective:
     limit_percent: float = DEFAULT_LIMIT_PERCENT
     metrics: tuple[str, ...] = ()
     speed: Speed = "runtime"
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.weight <= 1.0:
@@ -85,7 +70,7 @@ class Objective:
             raise InputError("out of range", field="runtime limit", value=self.limit_percent, allowed="more than 0 %")
         for name in self.metrics:
             if name not in METRICS:
-                raise InputError("unknown metric", field="objective", value=name, allowed=", ".join(METRICS))
+                raise InputError("unknown metric", field="objective", value=name, allowed=known_metrics())
         wanted = {"damoos": "0", "metric": "1", "pareto": "2 or more"}[self.kind]
         count = len(set(self.metrics))
         if count != len(self.metrics) or count != {"damoos": 0, "metric": 1, "pareto": max(count, 2)}[self.kind]:
@@ -95,6 +80,12 @@ class Objective:
             allowed = "rss and others, or --metric"
             raise InputError("nothing measures the speed", field="objective", value="runtime", allowed=allowed)
 
+    @property
+    def needs(self) -> set[str]:
+        """What runs have to give beside their results: "snapshots", "truth" (see `Metric.needs`)."""
+        used = (*self.metrics, *(constraint.metric for constraint in self.constraints))
+        return {METRICS[name].needs for name in used} - {""}
+
     def repeat(self, run: Run, base: Run) -> Repeat:
         """A run beside its baseline run of the same seed, with the score of this pair.
 
@@ -103,21 +94,29 @@ class Objective:
         runtime = self._slower_percent(run, base)
         rss = overhead_percent(run.rss_mean_bytes, base.rss_mean_bytes)
         if self.kind == "metric":
-            score = -self._metric(self.metrics[0], run, base)
+            score = self._gain(self.metrics[0], run, base)
         else:
             score = -(self.weight * runtime + (1.0 - self.weight) * rss)
-        return Repeat(run=run, runtime_overhead_percent=runtime, rss_overhead_percent=rss, score=score)
+        constrained = tuple(self._metric(constraint.metric, run, base) for constraint in self.constraints)
+        return Repeat(run, runtime, rss, score, constrained)
 
     def values(self, repeats: Sequence[Repeat], base: Sequence[Run]) -> tuple[float, ...]:
-        """What is maximised, as means over the repeats: the score, or minus each metric of a Pareto front."""
+        """What is maximised, as means over the repeats: the score, or the gain in each metric of a Pareto front."""
         if self.kind != "pareto":
             return (mean([r.score for r in repeats]),)
         pairs = list(zip(repeats, base, strict=True))
-        return tuple(-mean([self._metric(name, r.run, b) for r, b in pairs]) for name in self.metrics)
+        return tuple(mean([self._gain(name, r.run, b) for r, b in pairs]) for name in self.metrics)
+
+    def excesses(self, repeats: Sequence[Repeat]) -> dict[str, list[float]]:
+        """By how much each repeat passes each limit, percent: the runtime overhead's first, then the constraints'."""
+        found = {f"{SPEEDS[self.speed]} %": [r.runtime_overhead_percent - self.limit_percent for r in repeats]}
+        for i, constraint in enumerate(self.constraints):
+            found[constraint.text] = [constraint.excess(r.constrained[i]) for r in repeats]
+        return found
 
     def excess_percent(self, repeats: Sequence[Repeat]) -> float:
-        """By how much the mean runtime overhead passes the limit, percent; feasible where not above 0."""
-        return mean([r.runtime_overhead_percent for r in repeats]) - self.limit_percent
+        """By how much the repeats pass the limit that they pass most, on average, percent; feasible if not above 0."""
+        return max(mean(values) for values in self.excesses(repeats).values())
 
     def reward(self, repeats: Sequence[Repeat]) -> float:
         """The reward of a learning environment: the mean score, less `PENALTY` times the excess over the limit."""
@@ -125,14 +124,18 @@ class Objective:
 
     def _slower_percent(self, run: Run, base: Run) -> float:
         if self.speed == "runtime":
-            return METRICS["runtime"][1](run, base)
+            return METRICS["runtime"].value(run, base)
         if self.speed == "none":
             return 0.0
         now, before = comparable_metric(run), comparable_metric(base)
         return overhead_percent(now, before) if self.speed == "lower" else overhead_percent(before, now)
 
     def _metric(self, name: str, run: Run, base: Run) -> float:
-        return self._slower_percent(run, base) if name == "runtime" else METRICS[name][1](run, base)
+        return self._slower_percent(run, base) if name == "runtime" else METRICS[name].value(run, base)
+
+    def _gain(self, name: str, run: Run, base: Run) -> float:
+        value = self._metric(name, run, base)
+        return value if METRICS[name].higher else -value
 
     def info(self) -> ObjectiveInfo:
         """The objective as reports show it."""
@@ -142,30 +145,34 @@ class Objective:
         if self.speed == "none":
             limit = speed
             damoos = f"-({1 - self.weight:g} · RSS overhead %)"
-        titles = [METRICS[name][0] if name != "runtime" else f"{speed}, %" for name in self.metrics]
+        titles = [METRICS[name].title if name != "runtime" else f"{speed}, %" for name in self.metrics]
+        sign = "" if self.kind == "metric" and METRICS[self.metrics[0]].higher else "minus "
         text = {
             "damoos": damoos,
-            "metric": f"minus {', '.join(titles)}",
+            "metric": f"{sign}{', '.join(titles)}",
             "pareto": f"front of {', '.join(titles)}; winner by {damoos}",
         }[self.kind]
         return ObjectiveInfo(
             kind=self.kind,
-            description=f"{text}; {limit}",
+            description="; ".join([text, limit, *(constraint.text for constraint in self.constraints)]),
             weight=None if self.kind == "metric" else self.weight,
             max_runtime_overhead_percent=self.limit_percent,
             metrics=self.metrics,
             speed=self.speed,
+            constraints=tuple(constraint.text for constraint in self.constraints),
         )
 
 
-def parse_objective(text: str, weight: float, limit_percent: float) -> Objective:
+def parse_objective(
+    text: str, weight: float, limit_percent: float, constraints: tuple[Constraint, ...] = ()
+) -> Objective:
     """The objective of a text: "damoos", "metric:NAME" or "pareto:NAME,NAME". Raises InputError."""
     kind, _, names = text.partition(":")
     metrics = tuple(name.strip() for name in names.split(",") if name.strip())
     if kind not in KINDS:
         allowed = "damoos, metric:NAME, pareto:NAME,NAME"
         raise InputError("unknown objective", field="objective", value=text, allowed=allowed)
-    return Objective(kind, weight, limit_percent, metrics)  # type: ignore[arg-type]
+    return Objective(kind, weight, limit_percent, metrics, constraints=constraints)  # type: ignore[arg-type]
 
 
 def run_of(result: Result) -> Run:
@@ -180,6 +187,8 @@ def run_of(result: Result) -> Run:
         swap_out_bytes=result.swap_out_bytes,
         kdamond_cpu_s=result.kdamond_cpu_s,
         metric=result.metric,
+        rss_last_bytes=result.rss_last_bytes,
+        observed=result.observed,
     )
 
 

@@ -14,6 +14,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from damoos.damon.observed import Observed
 from damoos.errors import ConfigError
 
 FORMAT_VERSION = 1
@@ -73,7 +74,8 @@ class EnvInfo:
 @dataclass(frozen=True)
 class ObjectiveInfo:
     """How a score was computed. `kind`: "damoos", "metric" or "pareto"; `weight` is runtime's share of the DAMOOS
-    score, 0..1; slower than `max_runtime_overhead_percent` is infeasible; `metrics` are those of a Pareto front.
+    score, 0..1; slower than `max_runtime_overhead_percent` is infeasible; `metrics` are those of a Pareto front;
+    `constraints`: what else must hold, such as "kdamond-cpu <= 0.5".
 
     `speed`: what slower means, see `damoos.tune.objective.Speed`. Where it isn't "runtime", all that is called runtime
     overhead is of the workload's metric ("lower", "higher" is better), or 0 since nothing measures it ("none").
@@ -85,11 +87,13 @@ class ObjectiveInfo:
     max_runtime_overhead_percent: float
     metrics: tuple[str, ...]
     speed: str = _later("runtime")
+    constraints: tuple[str, ...] = _later(())
 
 
 @dataclass(frozen=True)
 class Run:
-    """What one run measured; times in s of the outcome's `time_kind`. `metric`: the workload's own number."""
+    """What one run measured; times in s of the outcome's `time_kind`. `metric`: the workload's own number; `observed`:
+    what DAMON's snapshots came to, where the objective asks for that."""
 
     seed: int
     runtime_s: float
@@ -100,16 +104,20 @@ class Run:
     swap_out_bytes: int
     kdamond_cpu_s: float
     metric: float | None = _later(None)
+    rss_last_bytes: int | None = _later(None)
+    observed: Observed | None = _later(None)
 
 
 @dataclass(frozen=True)
 class Repeat:
-    """One run of a trial against the baseline run of the same seed; `score` of this pair alone."""
+    """One run of a trial against the baseline run of the same seed; `score` of this pair alone. `constrained`: the
+    value of each of the objective's constraints."""
 
     run: Run
     runtime_overhead_percent: float
     rss_overhead_percent: float
     score: float
+    constrained: tuple[float, ...] = _later(())
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@
     kind = "damoos"                             # or "metric:NAME", "pareto:NAME,NAME"
     weight = 0.5
     max_runtime_overhead = "10 %"
+    constraints = ["kdamond-cpu <= 1"]          # of damoos.tune.metrics, in their units
 
 `extends = "NAME"` lays the file over another one.
 """
@@ -39,6 +40,7 @@ from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.errors import ConfigError, InputError
 
+from .metrics import parse_constraint
 from .objective import DEFAULT_LIMIT_PERCENT, DEFAULT_WEIGHT, Objective, parse_objective
 from .outcome import EnvInfo
 from .place import Kind, Value, get, grown, kind_of, order_of, put
@@ -46,7 +48,7 @@ from .space import Condition, Parameter, Space
 
 _FILE_KEYS = ("title", "description", "base", "parameters", "objective", "extends")
 _PARAMETER_KEYS = ("title", "place", "low", "high", "default", "scale", "choices", "since", "when")
-_OBJECTIVE_KEYS = ("kind", "weight", "max_runtime_overhead")
+_OBJECTIVE_KEYS = ("kind", "weight", "max_runtime_overhead", "constraints")
 
 
 @dataclass(frozen=True)
@@ -227,4 +229,9 @@ def _objective(path: Path, table: dict[str, Any]) -> Objective:
         raise ConfigError("not a number", field="objective.weight", value=weight, allowed="0 to 1")
     limit = table.get("max_runtime_overhead", f"{DEFAULT_LIMIT_PERCENT:g} %")
     percent = units.parse_percent(limit, field="objective.max_runtime_overhead")
-    return parse_objective(kind, float(weight), float(percent))
+    constraints = table.get("constraints", [])
+    if not isinstance(constraints, list) or not all(isinstance(text, str) for text in constraints):
+        raise ConfigError(
+            "not a list of texts", field="objective.constraints", value=constraints, allowed='["NAME <= NUMBER"]'
+        )
+    return parse_objective(kind, float(weight), float(percent), tuple(parse_constraint(text) for text in constraints))

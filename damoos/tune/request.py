@@ -23,9 +23,10 @@ class StudyRequest:
     `workload` and `env` are catalogue names or files, `study` the journal that is created or continued; with a
     `program`, that is what runs and `workload` only says in words what it is. `trials` is the total, those of earlier
     calls included; `repeats` the runs a trial (None: by the backend's kind of time, see `damoos.tune.effort`).
-    `objective` is "damoos", "metric:NAME" or "pareto:NAME,NAME"; it, `weight` (runtime's share, 0..1) and
-    `max_runtime_overhead_percent` are the env's own where None. `start_from`: another study, folder or result.json,
-    whose `from_best` best points come right after the default. Raises InputError for numbers out of range.
+    `objective` is "damoos", "metric:NAME" or "pareto:NAME,NAME"; it, `weight` (runtime's share, 0..1),
+    `max_runtime_overhead_percent` and `constraints` ("NAME <= NUMBER") are the env's own where None. `start_from`:
+    another study, folder or result.json, whose `from_best` best points come right after the default. Raises InputError
+    for numbers out of range.
     """
 
     workload: str
@@ -40,6 +41,7 @@ class StudyRequest:
     objective: str | None = None
     weight: float | None = None
     max_runtime_overhead_percent: float | None = None
+    constraints: tuple[str, ...] | None = None
     command_line: str = ""
     program: CommandWorkload | AttachedWorkload | None = None
     start_from: Path | None = None

@@ -20,13 +20,14 @@ from damoos.backend.registry import open_backend
 from damoos.damon.damo_format import from_damo, to_damo
 from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Kdamonds
-from damoos.errors import BackendError, ConfigError, SetUpError
+from damoos.errors import BackendError, ConfigError, InputError, SetUpError
 from damoos.workload.masim import MasimWorkload
 
 from .detail import Detail, heat_map
 from .effort import SIMULATED, Effort, effort_for
 from .journal import Header, Journal
 from .meter import Meter, OnProgress
+from .metrics import parse_constraint
 from .objective import Objective, pareto_front, parse_objective
 from .outcome import Outcome, Run, Trial
 from .preset import Env, load_env
@@ -72,7 +73,7 @@ def run_study(
 
 def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
     request, objective, effort = setting.request, setting.objective, setting.effort
-    bench = Bench.of(setting.backend, setting.workload)
+    bench = Bench.of(setting.backend, setting.workload, observes=bool(objective.needs))
     with Journal(request.study, setting.header, max(len(objective.metrics), 1)) as journal:
         first = run_seeds(request.seed, Stream.VERIFY, 1)[0]
         meter = Meter(bench, journal, on_progress, repeats=effort.repeats, detail_seed=first)
@@ -98,13 +99,25 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
     env = load_env(request.env)
     own = env.objective
     objective = dataclasses.replace(
-        own if request.objective is None else parse_objective(request.objective, own.weight, own.limit_percent),
+        own
+        if request.objective is None
+        else parse_objective(request.objective, own.weight, own.limit_percent, own.constraints),
         weight=own.weight if request.weight is None else request.weight,
         limit_percent=(
             own.limit_percent if request.max_runtime_overhead_percent is None else request.max_runtime_overhead_percent
         ),
+        constraints=own.constraints
+        if request.constraints is None
+        else tuple(parse_constraint(text) for text in request.constraints),
         speed=speed_of(workload),
     )
+    if "truth" in objective.needs and backend.time_kind != "simulated":
+        raise InputError(
+            "only a simulated workload tells what it has in use",
+            field="objective",
+            value=f"hot-set on {backend.name}",
+            allowed="--backend sim:MACHINE",
+        )
     check_strategy(request.strategy)
     start = None if request.start_from is None else read_start(request.start_from, request.from_best, env)
     effort = effort_for(backend.time_kind)

@@ -7,34 +7,43 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from damoos.backend.accuracy import hot_set_percent
 from damoos.backend.base import Backend, Workload
 from damoos.backend.result import Result
 from damoos.damon.damo_format import to_damo
 from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.observed import observe
+from damoos.damon.snapshot import Snapshot
 from damoos.errors import BackendError, DamonInUseError, HostError, KdamondsError, SetUpError, WorkloadError
+from damoos.workload.masim import MasimWorkload
 
 from .objective import Objective, mean, run_of
 from .outcome import Run, Trial
 from .space import Space, Values
 
 STEP_S = 1.0
-"""How far a run goes that is not simulated before it looks whether it is to stop, s of its own time."""
+"""How far a run goes that is not simulated before it looks whether it is to stop, s of its own time; so often are
+snapshots taken there."""
+SIMULATED_STEP_S = 0.5
+"""How often snapshots are taken of simulated runs, s."""
 
 OneRun = Callable[[], Result]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A workload on a backend. `workers`: runs side by side, no more than can't disturb each other."""
+    """A workload on a backend. `workers`: runs side by side, no more than can't disturb each other. `observes`: whether
+    DAMON is looked at while the workload runs, so that results have `Result.observed`."""
 
     backend: Backend
     workload: Workload
     workers: int
+    observes: bool = False
 
     @classmethod
-    def of(cls, backend: Backend, workload: Workload) -> Bench:
+    def of(cls, backend: Backend, workload: Workload, *, observes: bool = False) -> Bench:
         """As many workers as the backend has slots."""
-        return cls(backend, workload, backend.slots)
+        return cls(backend, workload, backend.slots, observes)
 
     def result(self, kdamonds: Kdamonds | None, seed: int) -> Result:
         """One whole run; `kdamonds` None is without DAMON. Raises what `Backend.start` and the session raise."""
@@ -71,13 +80,25 @@ class Bench:
         return tuple(run_of(result) for result in self.results(kdamonds, seeds))
 
     def _result(self, kdamonds: Kdamonds | None, seed: int, stop: threading.Event) -> Result:
+        simulated = self.backend.time_kind == "simulated"
+        looks = self.observes and kdamonds is not None
+        snapshots: list[Snapshot] = []
         with self.backend.start(self.workload, kdamonds, seed) as session:
             # Simulations are over before anybody could want to stop them.
-            while self.backend.time_kind != "simulated" and not session.done:
+            while (looks or not simulated) and not session.done:
                 if stop.is_set():
                     raise BackendError("stopped, since another run beside it failed")
-                session.advance(STEP_S)
-            return session.finish()
+                session.advance(SIMULATED_STEP_S if simulated else STEP_S)
+                if looks and not session.done:
+                    snapshots.append(session.snapshot())
+            result = session.finish()
+            if not looks:
+                return result
+            placed = session.placed()
+        known = None
+        if placed and isinstance(self.workload, MasimWorkload):
+            known = hot_set_percent(self.workload, placed, result.phases, result.runtime_s, snapshots)
+        return replace(result, observed=observe(snapshots, known))
 
 
 Measure = Callable[[Kdamonds | None, Sequence[int]], tuple[Run, ...]]

@@ -1,7 +1,7 @@
 """The second look: is what the search found any good with seeds that it never saw?
 
 The best of many noisy trials looks better, and more surely within the limit of the runtime overhead, than it is. So
-the best few go to a final with new seeds, which names the winner: the best of those that keep the limit with
+the best few go to a final with new seeds, which names the winner: the best of those that keep the limits with
 confidence. If none does, the next few follow. The winner is measured with other new seeds beside the baseline and the
 documented example. Differences are taken between runs of the same seed, intervals are Student's t.
 """
@@ -17,6 +17,7 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import WorkloadError
 
 from .effort import SIMULATED, Effort
+from .metrics import METRICS
 from .objective import Objective, mean
 from .outcome import Comparison, Interval, Run, Trial, Verification, VerifiedScheme
 from .seeds import Stream, run_seeds
@@ -119,8 +120,8 @@ def _final(
             except WorkloadError:
                 continue
             means[trial.number] = mean([r.score for r in repeats])
-            overhead = t_interval([r.runtime_overhead_percent for r in repeats], LIMIT_CONFIDENCE)
-            risk[trial.number] = max(overhead.high - objective.limit_percent, 0.0)
+            past = [t_interval(values, LIMIT_CONFIDENCE).high for values in objective.excesses(repeats).values()]
+            risk[trial.number] = max(*past, 0.0)
         if 0.0 in risk.values():
             break
     finalists = [trial for trial in ranked if trial.number in means]
@@ -206,6 +207,10 @@ def _verdict(
 
 
 def _why_not(scheme: VerifiedScheme, objective: Objective) -> str:
+    past = {text: mean(values) for text, values in objective.excesses(scheme.repeats).items()}
+    worst = max(past, key=lambda text: past[text])
+    if past[worst] > 0 and worst in (constraint.text for constraint in objective.constraints):
+        return f"the best scheme does not keep {worst}, by {past[worst]:.1f} %."
     if not scheme.feasible:
         slower = scheme.runtime_overhead_percent.mean
         what = "makes the program" if objective.speed == "runtime" else "makes the metric"
@@ -215,6 +220,9 @@ def _why_not(scheme: VerifiedScheme, objective: Objective) -> str:
 
 
 def _effect(scheme: VerifiedScheme, objective: Objective) -> str:
+    if objective.kind == "metric":
+        metric = METRICS[objective.metrics[0]]
+        return f"{metric.title}: {scheme.score.mean if metric.higher else -scheme.score.mean:.2f}"
     memory, time = scheme.rss_overhead_percent.mean, scheme.runtime_overhead_percent.mean
     saved = f"{abs(memory):.1f} % {'less' if memory < 0 else 'more'} memory"
     if objective.speed == "none":

@@ -5,6 +5,7 @@ the simulator has its own, exact model.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,20 +35,24 @@ def expected_heat(
 
 def heat_between(
     workload: MasimWorkload,
-    accesses_per_ms: float,
+    accesses_per_ms: float | Sequence[float],
     time_edges_ms: FloatArray,
     address_edges: FloatArray,
     window_ms: float = WINDOW_MS,
 ) -> FloatArray:
-    """`expected_heat` for bins of any size: increasing edges in ms since the start and in bytes of the footprint."""
+    """`expected_heat` for bins of any size: increasing edges in ms since the start and in bytes of the footprint.
+
+    `accesses_per_ms`: one rate, or one for each phase.
+    """
+    rates = [accesses_per_ms] * len(workload.phases) if isinstance(accesses_per_ms, int | float) else accesses_per_ms
     heat = np.zeros((len(time_edges_ms) - 1, len(address_edges) - 1))
     widths = np.diff(time_edges_ms)
     begin = 0.0
-    for phase in workload.phases:
+    for phase, rate in zip(workload.phases, rates, strict=True):
         cut = np.clip(time_edges_ms, begin, begin + phase.ms) - begin
         rows = np.flatnonzero(np.diff(cut) > 0)
         for row in rows:
-            part = _phase_heat(workload, phase, accesses_per_ms, cut[row], cut[row + 1], address_edges, window_ms)
+            part = _phase_heat(workload, phase, rate, cut[row], cut[row + 1], address_edges, window_ms)
             heat[row] += part * (cut[row + 1] - cut[row]) / widths[row]
         begin += phase.ms
     return heat

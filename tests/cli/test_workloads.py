@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from damoos.catalogue import names
+from damoos.catalogue import find, group_of, names
 from damoos.cli.workloads import app
-from damoos.errors import ConfigError
+from damoos.errors import ConfigError, InputError
 
 
 def invoke(*args: str, columns: int = 80) -> Result:
@@ -18,10 +18,28 @@ def invoke(*args: str, columns: int = 80) -> Result:
     return result
 
 
+def own() -> list[str]:
+    return [name for name in names("workloads") if not group_of("workloads", find("workloads", name))]
+
+
+def grouped(group: str) -> list[str]:
+    return [name for name in names("workloads") if group_of("workloads", find("workloads", name)) == group]
+
+
+def test_a_group_is_listed_alone() -> None:
+    lines = invoke("list", "--group", "parsec").stdout.splitlines()
+    listed = [line.split()[0] for line in lines if line[:1].strip()]
+    assert [name for name in listed if name in names("workloads")] == grouped("parsec")
+    assert len(grouped("parsec")) == 24
+    with pytest.raises(InputError, match="allowed: parsec"):
+        invoke("list", "--group", "parsek")
+
+
 def test_list_names_each_workload_once() -> None:
     lines = invoke("list").stdout.splitlines()
     assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines[2:] if not line.startswith(" ")] == list(names("workloads"))
+    listed = [line.split()[0] for line in lines if line[:1].strip()]
+    assert [name for name in listed if name in names("workloads")] == [*own(), *grouped("parsec")]
     assert any("zigzag" in line and "384 MiB" in line and "64 s" in line for line in lines)
 
 
@@ -31,7 +49,7 @@ def test_show_fits_the_terminal(name: str, columns: int) -> None:
     lines = invoke("show", name, columns=columns).stdout.splitlines()
     assert all(len(line) <= columns for line in lines if not line.startswith("file: "))
     assert lines[0].startswith(f"{name}: ")
-    assert sum("│" in line for line in lines) >= 16
+    assert sum("│" in line for line in lines) >= 12
 
 
 def test_show_draws_ones_own_file(tmp_path: Path) -> None:
@@ -47,7 +65,7 @@ def test_json_is_complete() -> None:
     shown = json.loads(invoke("show", "zigzag", "--json").stdout)
     assert shown["footprint_bytes"] == 384 * 2**20
     assert shown["phases"][1]["patterns"][0]["region"] == "a"
-    assert [entry["name"] for entry in json.loads(invoke("list", "--json").stdout)] == list(names("workloads"))
+    assert [entry["name"] for entry in json.loads(invoke("list", "--json").stdout)] == [*own(), *grouped("parsec")]
 
 
 def test_a_typing_error_is_helped() -> None:

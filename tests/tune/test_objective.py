@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from damoos.errors import InputError
+from damoos.damon.observed import PERCENTILES, Observed
+from damoos.errors import InputError, WorkloadError
+from damoos.tune.metrics import parse_constraint
 from damoos.tune.objective import PENALTY, Objective, pareto_front, parse_objective
 from damoos.tune.outcome import Run
 
@@ -119,3 +121,75 @@ def test_the_front_is_what_nothing_dominates(points: list[list[int]]) -> None:
     assert set(front) == brute_force(points) and len(set(front)) == len(front)
     firsts = [points[i][0] for i in front]
     assert firsts == sorted(firsts, reverse=True)
+
+
+def observed(hot_set: float | None = None) -> Observed:
+    count = len(PERCENTILES)
+    wss = tuple(float(i << 20) for i in range(count))
+    return Observed(10, 3 * 2**20, wss, tuple(range(count)), tuple(-x for x in range(count)), hot_set)
+
+
+def test_what_damon_saw_can_be_an_objective() -> None:
+    seen = dataclasses.replace(BASE, observed=observed(hot_set=80.0), swap_out_bytes=100 << 20)
+
+    def score(name: str) -> float:
+        return parse_objective(f"metric:{name}", 0.5, 10).repeat(seen, BASE).score
+
+    middle = PERCENTILES.index(50)
+    assert score("hot-set") == 80
+    assert score("wss-mean") == -3 and score("wss-p50") == -middle
+    assert score("idle-p50") == -middle and score("temperature-p50") == middle
+    assert score("swap-out") == -1
+
+
+def test_an_objective_says_what_runs_must_give() -> None:
+    assert parse_objective("damoos", 0.5, 10).needs == set()
+    assert parse_objective("pareto:rss,wss-p95", 0.5, 10).needs == {"snapshots"}
+    bounded = parse_objective("metric:rss", 0.5, 10, (parse_constraint("hot-set >= 90"),))
+    assert bounded.needs == {"truth"}
+
+
+def test_what_was_not_looked_at_can_not_be_judged() -> None:
+    with pytest.raises(WorkloadError, match="no regions to look at"):
+        parse_objective("metric:wss-p50", 0.5, 10).repeat(BASE, BASE)
+    with pytest.raises(WorkloadError, match="not known"):
+        parse_objective("metric:hot-set", 0.5, 10).repeat(dataclasses.replace(BASE, observed=observed()), BASE)
+
+
+def test_a_constraint_holds_for_the_mean_and_the_worst_limit_counts() -> None:
+    objective = parse_objective("damoos", 0.5, 10, (parse_constraint("kdamond-cpu <= 2"),))
+    repeats = [
+        objective.repeat(dataclasses.replace(run(slower), kdamond_cpu_s=cpu * (1 + slower / 100)), BASE)
+        for slower, cpu in ((4.0, 1.0), (4.0, 5.0))
+    ]
+    # 3 % of one CPU on average, half more than allowed; the runtime is within its limit
+    assert objective.excess_percent(repeats) == pytest.approx(50)
+    assert objective.excess_percent(repeats[:1]) == pytest.approx(-6)
+    assert objective.info().constraints == ("kdamond-cpu <= 2",)
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "excess"),
+    [
+        ("rss <= -10", -8.0, 20.0),
+        ("hot-set >= 80", 60.0, 25.0),
+        ("hot-set>=80", 90.0, -12.5),
+        ("major-faults <= 0", 0.5, 50.0),
+    ],
+)
+def test_an_excess_is_in_percent_of_the_bound(text: str, value: float, excess: float) -> None:
+    assert parse_constraint(text).excess(value) == pytest.approx(excess)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("rss", "not a constraint"),
+        ("rss < 3", "not a constraint"),
+        ("rs <= 3", "unknown metric"),
+        ("rss <= 1e", "not a number"),
+    ],
+)
+def test_a_wrong_constraint_is_refused(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_constraint(text)

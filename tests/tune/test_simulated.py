@@ -44,3 +44,15 @@ def test_fifty_trials_of_a_minute_take_seconds(tmp_path: Path) -> None:
     run_study(StudyRequest(workload="zigzag", study=tmp_path / "j", trials=50))
     # 8 s on two cores is the promise; CPU time does not depend on who else uses the machine.
     assert time.process_time() - begin < 16
+
+
+def test_monitoring_learns_more_of_what_is_in_use_than_at_the_kernels_defaults(tmp_path: Path) -> None:
+    outcome = run_study(StudyRequest(workload="comb", env="monitoring", study=tmp_path / "j", trials=25))
+    verification = outcome.verification
+    assert verification is not None and verification.helps
+    documented, found = verification.schemes
+    assert found.feasible and found.score.low > documented.score.high > 0
+    assert 100.0 >= found.score.mean > documented.score.mean + 5
+    cpu = [100 * r.run.kdamond_cpu_s / r.run.runtime_s for r in found.repeats]
+    assert sum(cpu) / len(cpu) <= 0.5
+    assert outcome.recommended["kdamonds"][0]["contexts"][0]["schemes"] == []

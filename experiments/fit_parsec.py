@@ -1,0 +1,120 @@
+"""Fits the workload models in `workloads/parsec/` to published measurements: `python experiments/fit_parsec.py`.
+
+For each program the shares of hot, warm and cold memory follow from a closed form, then from the simulator's difference
+to it, step by step. Fitted are runtime and mean RSS without a scheme, RSS and runtime under prcl, and the score curve
+at even min_ages; the curve at odd min_ages is a prediction. Writes each model with its description,
+`experiments/parsec/fit.json` and the table in `docs/parsec.md`.
+
+`--only NAME` fits one program; `--predict-prcl` fits the curves alone, says how well RSS and runtime under prcl are
+predicted, and writes nothing; `--tables` only writes the table anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from damoos.sim.backend import SimBackend, open_sim
+from damoos.workload.masim import MasimWorkload
+
+from parsec import store
+from parsec.estimate import Correction, Near, estimate, fitted_ages, response
+from parsec.family import Model
+from parsec.measured import Measured, read
+from parsec.quality import Quality, loss, quality
+from parsec.simulate import Simulated, made_to_measure, simulate
+
+MACHINE = "damon-eval"
+ROUNDS = 16
+FIRST_SPREAD = 0.2
+FIT_SEEDS, TEST_SEEDS = (1, 2), (101, 102, 103)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A model, its configuration, and the offset of the curve that it was fitted to, points."""
+
+    model: Model
+    workload: MasimWorkload
+    offset: float
+
+
+def fit(backend: SimBackend, measured: Measured) -> Fitted:
+    """The best model of all rounds.
+
+    Like Levenberg and Marquardt: from the best so far, with the simulator's difference to the closed form there, to the
+    estimate's optimum in its neighbourhood, which grows with success and shrinks without.
+    """
+    fault_s = backend.machine.major_fault_us / 1e6
+    ages = fitted_ages(measured)
+    best: tuple[float, Fitted] | None = None
+    correction, near = None, None
+    spread = FIRST_SPREAD
+    for _ in range(ROUNDS):
+        found = estimate(measured, fault_s, correction, near)
+        model = Model(measured.name, measured.runtime_s, measured.rss_bytes, found.shares)
+        workload = made_to_measure(backend, model)
+        simulated = simulate(backend, workload, ages.tolist(), FIT_SEEDS)
+        error = loss(measured, simulated, found.offset)
+        if best is not None and error >= best[0]:
+            spread /= 3.0
+        else:
+            spread *= 1.0 if best is None else 1.5
+            best = error, Fitted(model, workload, found.offset)
+            kinds, sizes = [part for part, _ in found.shares], np.array([share for _, share in found.shares])
+            expected = response(kinds, ages, measured, fault_s)
+            correction = Correction(
+                simulated.saved - expected.saved @ sizes, simulated.slower - expected.slower @ sizes
+            )
+        near = Near(dict(best[1].model.shares), spread)
+    assert best is not None
+    return best[1]
+
+
+def judged(backend: SimBackend, measured: Measured, fitted: Fitted) -> tuple[Simulated, Quality]:
+    """The model at all ages of the curve, then prcl's, with seeds that the fit did not use."""
+    curve = [] if measured.min_ages_s is None else measured.min_ages_s.tolist()
+    simulated = simulate(backend, fitted.workload, [*curve, measured.prcl_min_age_s], TEST_SEEDS)
+    return simulated, quality(measured, simulated, fitted.offset)
+
+
+def predict_prcl(backend: SimBackend, programs: Sequence[Measured]) -> None:
+    """Prints RSS and runtime under prcl as they follow from the curves."""
+    errors = []
+    for program in programs:
+        if program.scores is None:
+            continue
+        _, found = judged(backend, program, fit(backend, replace(program, prcl_fitted=False)))
+        print(store.in_a_line(program, found), flush=True)
+        errors.append((found.prcl_saved - program.prcl_saved, found.prcl_slower - program.prcl_slower))
+    for what, values in zip(("saved RSS", "runtime"), np.array(errors).T, strict=True):
+        size = abs(100 * values)
+        print(f"{what} under prcl: error {np.median(size):.1f} points in the median, {size.max():.1f} at most")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", metavar="NAME", help="fit only this program")
+    parser.add_argument("--predict-prcl", action="store_true", help="fit curves alone, predict prcl, write nothing")
+    parser.add_argument("--tables", action="store_true", help="write the table from what was fitted before")
+    given = parser.parse_args()
+    backend = open_sim(MACHINE)
+    programs = [program for program in read() if given.only in (None, program.name)]
+    if given.predict_prcl:
+        predict_prcl(backend, programs)
+        return
+    for program in () if given.tables else programs:
+        started = time.perf_counter()
+        fitted = fit(backend, program)
+        simulated, found = judged(backend, program, fitted)
+        store.write(program, fitted.model, fitted.workload, simulated, found)
+        print(f"{store.in_a_line(program, found)}  ({time.perf_counter() - started:.0f} s)", flush=True)
+    store.write_tables()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Workload models of the published benchmarks: measurements, the family of models, estimate, simulation."""
