@@ -37,6 +37,7 @@ class Area:
     hot_pages: int = 0
     first_phase: int = 0
     last_phase: int = 2**31
+    anonymous: bool = True
     resident_pages: int | None = None  # before the workload's first access, of what the workload does not touch itself
 
 
@@ -70,9 +71,9 @@ def lay_out(workload: MasimWorkload) -> Layout:
     # Where the recorded program is hot: code, the description of the running phase, static variables, the heap's
     # bookkeeping, the clock's pages, the top of the stack.
     own = [
-        Area("[text]", low + 1, low + 3, 2),
+        Area("[text]", low + 1, low + 3, 2, anonymous=False),
         *_phase_pages(low + 178, len(workload.phases)),
-        Area("[cold]", low + 190, low + 370, resident_pages=COLD_PAGES),
+        Area("[cold]", low + 190, low + 370, anonymous=False, resident_pages=COLD_PAGES),
         Area("[bss]", low + 378, low + 379, 1),
         Area("[heap]", low + 385, low + 386, 1),
         Area("[vvar]", vdso, vdso + 1, 1),

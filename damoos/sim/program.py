@@ -83,6 +83,7 @@ def _address_space(layout: Layout) -> dict[str, Ints | Floats]:
         "area_start": np.array([a.start for a in areas], np.int64),
         "area_end": np.array([a.end for a in areas], np.int64),
         "area_hot": np.array([a.hot_pages for a in areas], np.int64),
+        "area_anon": np.array([a.anonymous for a in areas], np.int64),
         "area_phases": np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
         "range_start": np.array([r[0] for r in ranges], np.int64),
         "range_end": np.array([r[1] for r in ranges], np.int64),

@@ -36,7 +36,7 @@ from .state import (
     V7_3,
     WALK_NEXT,
 )
-from .tables import LIMIT_CORE, LIMIT_QUOTA, Q_ACTIVE, Q_DUE, Q_MIN_SCORE, S_LIMITS
+from .tables import LIMIT_CORE, LIMIT_QUOTA, Q_ACTIVE, Q_ALLOWED, Q_DUE, Q_MIN_SCORE, S_LIMITS
 
 _PAGE = 4096
 
@@ -196,7 +196,8 @@ def _try(st, k, cur, out, quota):
         if left < end[out] - start[out] and cut(st, cur, out, start[out] + left):
             size = left * _PAGE
     if st.scheme[k, S_LIMITS] & LIMIT_CORE != 0:
-        rejected, _, upto = core_verdict(st, k, start[out], end[out])
+        rejected, allowed, upto = core_verdict(st, k, start[out], end[out])
+        st.quota[k, Q_ALLOWED] = allowed
         if upto < end[out]:
             cut(st, cur, out, upto)
             # Older kernels charged and counted what the region was before.

@@ -63,7 +63,8 @@ METRIC_FREE = 1
 
 # Columns of `quota`: effective quota and charged bytes of the window; bytes charged in finished windows and ns that
 # actions took; tick in which the window began, whether there was one; page to resume at; least score; the tuner's
-# input, unsigned basis points of bytes; whether the watermarks let the scheme run; whether it is due in this pass.
+# input, unsigned basis points of bytes; whether the watermarks let the scheme run; whether it is due in this pass;
+# whether a core filter allows the region that it is applied to.
 (
     Q_ESZ,
     Q_CHARGED,
@@ -76,6 +77,7 @@ METRIC_FREE = 1
     Q_ESZ_BP,
     Q_ACTIVE,
     Q_DUE,
+    Q_ALLOWED,
 ) = range(Q_SIZE)
 NOWHERE = np.int64(-(2**62))
 

@@ -19,12 +19,23 @@ def fidelity(*arguments: str) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_the_simulator_is_close_to_the_kernel() -> None:
-    report = fidelity("--seeds", "2", "--only", "w-stairs|mon-stairs-i5-r10x1000|mon-sweep|mon-graded-i1|mon-burst-i20")
+    report = fidelity(
+        "--seeds", "2", "--only", "(base|pageout)-w-stairs|mon-stairs-i5-r10x1000|mon-sweep|mon-graded-i1|mon-burst-i20"
+    )
     assert report["not_modelled"] == {}
     assert len(report["scenarios"]) == 11
     assert report["median_ratio"] < 2.5
     assert {name: row for name, row in report["scenarios"].items() if row["geometric_mean"] > 5} == {}
     assert [order["workload"] for order in report["orders"]] == ["w-stairs"] and report["spearman"] >= 0.9
+
+
+@pytest.mark.slow
+def test_quotas_goals_watermarks_filters_and_tuned_intervals_are_as_on_the_kernel() -> None:
+    report = fidelity("--seeds", "3", "--only", "^(quota|wmark|tune|filter-addr)")
+    assert report["not_modelled"] == {}
+    assert set(report["median_by_kind"]) == {"quota", "watermark", "intervals_goal", "filter"}
+    assert {kind: ratio for kind, ratio in report["median_by_kind"].items() if ratio > 1.6} == {}
+    assert {name: row for name, row in report["scenarios"].items() if row["geometric_mean"] > 3} == {}
 
 
 def test_a_document_keeps_its_own_text(tmp_path: Path) -> None:

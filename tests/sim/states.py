@@ -46,8 +46,9 @@ def state_of(
     seed: int = 1,
     schemes: Iterable[Scheme] = (),
     kernel: str = "7.3",
+    columns: int = 0,
 ) -> tuple[State, Handle]:
-    """A state with these regions; counters that are left out are 0."""
+    """A state with these regions; counters that are left out are 0. `columns`: see `build_state`."""
     rows = [tuple(r) + (0,) * (5 - len(tuple(r))) for r in regions]
     state, _ = build_state(
         TINY,
@@ -59,6 +60,7 @@ def state_of(
         exact=False,
         max_nr_regions=max(max_nr_regions, len(rows)),
         schemes=scheme_tables(Context(schemes=tuple(schemes)), 0),
+        columns=columns,
     )
     n = state.n
     n[SAMPLE_US], n[AGGR_US] = 1000, 1000 * samples

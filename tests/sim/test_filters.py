@@ -6,13 +6,17 @@ import pytest
 
 from damoos.damon.filters import Filter
 from damoos.damon.schemes import ANYTHING, Action, Scheme
-from damoos.sim import filters
+from damoos.sim import filters, memory, ops_filters, schemes
 from damoos.sim.jit import callable_kernel
+from damoos.sim.state import ST_PASSED, X_HUGE
 from damoos.sim.tables import default_rejects
 
 from .states import state_of
 
+apply_schemes = callable_kernel(schemes.apply_schemes)
 core_verdict = callable_kernel(filters.core_verdict)
+first_extent = callable_kernel(memory.first_extent)
+passing_stretch = callable_kernel(ops_filters.passing_stretch)
 PAGE = 4096
 TARGET_ALLOW = Filter("target", matching=True, allow=True)
 TARGET_REJECT = Filter("target", matching=True)
@@ -64,3 +68,62 @@ def test_target_by_index() -> None:
     assert verdict(0, 10, TARGET_REJECT)[0]
     assert not verdict(0, 10, Filter("target", matching=True, damon_target_idx=1))[0]
     assert verdict(0, 10, Filter("target", matching=False, damon_target_idx=1))[0]
+
+
+def passing(*filters: Filter, start: int = 0, end: int = 10, core: tuple[Filter, ...] = (), huge: int = 0) -> int:
+    """Pages that pass of [start, end) of the tiny workload, all of it in memory, `huge` pages of it in huge pages."""
+    scheme = Scheme(Action.STAT, ANYTHING, core_filters=core, ops_filters=filters)
+    state, handle = state_of([(start, end)], schemes=[scheme], columns=X_HUGE + 1)
+    workload = int(state.ext_area[first_extent(handle, 0)])
+    state.ext_more[first_extent(handle, 0), X_HUGE] = huge
+    assert state.area_anon[workload] == 1
+    apply_schemes(handle)
+    return int(state.stats[0, ST_PASSED]) // PAGE
+
+
+ANON_REJECT = Filter("anon", matching=True)
+FILE_ALLOW = Filter("anon", matching=False, allow=True)
+
+
+@pytest.mark.parametrize(
+    ("filters", "anonymous", "file"),
+    [
+        ((ANON_REJECT,), False, True),
+        ((ANON_ALLOW,), True, False),
+        ((Filter("anon", matching=False),), True, False),
+        ((FILE_ALLOW, ANON_REJECT), False, True),
+        ((Filter("memcg", True, True, memcg_path="/workload"), ANON_REJECT), True, True),
+        ((Filter("unmapped", True, True),), False, False),
+        ((Filter("hugepage_size", True, True, min=4096, max=4096), ANON_REJECT), True, True),
+    ],
+)
+def test_pages_that_pass(filters, anonymous: bool, file: bool) -> None:
+    assert passing(*filters) == 10 * anonymous
+    # 91 pages of the program's text are in memory.
+    low = -(1 << 40)
+    assert passing(*filters, start=low, end=0) == 91 * file
+
+
+def test_huge_pages_pass_by_their_size() -> None:
+    huge = Filter("hugepage_size", True, True, min=1 << 20, max=1 << 30)
+    assert passing(huge, end=4096, huge=1024) == 1024
+    assert passing(Filter("hugepage_size", True, False, min=1 << 20, max=1 << 30), end=4096, huge=1024) == 3072
+
+
+def test_what_a_core_filter_allows_passes_the_other_layer_too() -> None:
+    assert passing(ANON_REJECT, core=(TARGET_ALLOW,)) == 10
+    assert passing(ANON_REJECT, core=(TARGET_REJECT,)) == 0
+
+
+@pytest.mark.parametrize(
+    ("asked", "anonymous", "file"), [((), True, True), ((ANON_REJECT,), False, True), ((ANON_ALLOW,), True, False)]
+)
+def test_only_what_passes_is_migrated(asked, anonymous: bool, file: bool) -> None:
+    low = -(1 << 40)
+    state, handle = state_of([], schemes=[Scheme(Action.MIGRATE_COLD, ANYTHING, target_nid=0, ops_filters=asked)])
+    assert passing_stretch(handle, 0, 10, 20) == (anonymous, 20)
+    assert passing_stretch(handle, 0, 10, 5_000) == (anonymous, 4096 if asked else 5_000)
+    assert passing_stretch(handle, 0, 4_500, 5_000) == (not asked, 5_000)
+    text = int(state.ext_start[first_extent(handle, low)])
+    assert passing_stretch(handle, 0, text, text + 5) == (file, text + 5)
+    assert passing_stretch(handle, 0, low, text + 5) == ((False, text) if asked else (True, text + 5))

@@ -1,0 +1,94 @@
+"""Filters of schemes that the operations layer evaluates page by page: which pages an action is taken to.
+
+Restates mm/damon/ops-common.c damos_ops_filter_pass(), damos_folio_filter_match() of Linux 7.3. Extents know how many
+of their pages have a property, not which, so what comes out is the share of their pages in memory that pass.
+"""
+
+from __future__ import annotations
+
+from .jit import kernel
+from .memory import first_extent, isolate, resident_pages
+from .state import NR_EXTENTS, X_HUGE
+from .tables import (
+    FILTER_ANON,
+    FILTER_HUGE,
+    FILTER_MEMCG,
+    FL_ALLOW,
+    FL_HIGH,
+    FL_LOW,
+    FL_MATCHING,
+    FL_TYPE,
+    LIMIT_OPS,
+    Q_ALLOWED,
+    S_LAST_CORE_FILTER,
+    S_LAST_FILTER,
+    S_LIMITS,
+    S_OPS_REJECTS,
+)
+
+_PAGE, _HUGE_PAGE = 4096, 2 << 20
+
+
+@kernel
+def passing_pages(st, k, start, end):
+    """Pages in memory of [start, end) that scheme `k`'s filters let through."""
+    i = first_extent(st, start)
+    passing = 0.0
+    while i < st.n[NR_EXTENTS] and st.ext_start[i] < end:
+        if resident_pages(st, i) > 0:
+            i = isolate(st, i, start, end)
+            passing += passing_share(st, k, i) * resident_pages(st, i)
+        i += 1
+    return int(passing + 0.5)
+
+
+@kernel
+def passing_stretch(st, k, start, end):
+    """Whether scheme `k`'s filters let the pages from `start` on through, and up to where, at most `end`, that holds.
+
+    Of an extent whose pages differ most decide. Without filters of this layer all pass.
+    """
+    if st.scheme[k, S_LIMITS] & LIMIT_OPS == 0 or st.quota[k, Q_ALLOWED] != 0:
+        return True, end
+    i = first_extent(st, start)
+    if i == st.n[NR_EXTENTS] or st.ext_start[i] >= end:
+        return False, end
+    if st.ext_start[i] > start:
+        return False, st.ext_start[i]
+    return passing_share(st, k, i) >= 0.5, min(end, st.ext_end[i])
+
+
+@kernel
+def passing_share(st, k, i):
+    """Share of the pages in memory of extent `i` that scheme `k`'s filters let through, 0 to 1."""
+    # What a core filter allows the operations layer does not look at.
+    if st.scheme[k, S_LIMITS] & LIMIT_OPS == 0 or st.quota[k, Q_ALLOWED] != 0:
+        return 1.0
+    huge = 0.0
+    if st.ext_more.shape[1] > 0:
+        huge = st.ext_more[i, X_HUGE] / max(1, resident_pages(st, i))
+    share = 0.0
+    for is_huge in range(2):
+        part = huge if is_huge == 1 else 1.0 - huge
+        if part > 0.0 and _passes(st, k, st.ext_area[i], is_huge == 1):
+            share += part
+    return share
+
+
+@kernel
+def _passes(st, k, area, is_huge):
+    s = st.scheme[k]
+    for f in range(s[S_LAST_CORE_FILTER], s[S_LAST_FILTER]):
+        row = st.filter[f]
+        kind = row[FL_TYPE]
+        # A page that is not mapped anywhere belongs to no process.
+        has = False
+        if kind == FILTER_ANON:
+            has = st.area_anon[area] != 0
+        elif kind == FILTER_MEMCG:
+            has = True
+        elif kind == FILTER_HUGE:
+            has = row[FL_LOW] <= (_HUGE_PAGE if is_huge else _PAGE) <= row[FL_HIGH]
+        if has == (row[FL_MATCHING] != 0):
+            return row[FL_ALLOW] != 0
+    return s[S_OPS_REJECTS] == 0
