@@ -13,6 +13,7 @@ from .tables import (
     G_CURRENT,
     G_LAST,
     G_METRIC,
+    G_NODE,
     G_TARGET,
     METRIC_MEMCG_FREE,
     METRIC_MEMCG_USED,
@@ -26,7 +27,7 @@ from .tables import (
     S_TUNER,
     TUNER_TEMPORAL,
 )
-from .vmstat import free_bp, memcg_used_bp, stall_us
+from .vmstat import memcg_used_bp, node_free_bp, node_used_bp, stall_us
 
 _GOAL = np.uint64(10_000)
 _TWICE = np.uint64(20_000)
@@ -91,12 +92,13 @@ def _current(st, g):
         st.goal[g, G_LAST] = total
         # A first evaluation has nothing to compare with and counts as achieved (older kernels: as far exceeded).
         return st.goal[g, G_TARGET] if last < 0 else total - last
+    node = st.goal[g, G_NODE]
     if metric == METRIC_NODE_USED:
-        return 10_000 - free_bp(st)
+        return node_used_bp(st, node)
     if metric == METRIC_NODE_FREE:
-        return free_bp(st)
+        return node_free_bp(st, node)
     if metric == METRIC_MEMCG_USED:
-        return memcg_used_bp(st)
+        return memcg_used_bp(st, node)
     if metric == METRIC_MEMCG_FREE:
-        return 10_000 - memcg_used_bp(st)
+        return 10_000 - memcg_used_bp(st, node)
     return st.goal[g, G_CURRENT]

@@ -99,7 +99,7 @@ S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_
 S_SIZE = 32  # the others, and the columns of `quota`, `goal`, `filter`: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
-Q_SIZE, G_SIZE, FL_SIZE = 12, 4, 5
+Q_SIZE, G_SIZE, FL_SIZE = 12, 5, 5
 NR_SCORES = 100
 A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE = range(8)
 ACTIONS = {
@@ -217,7 +217,8 @@ class State(NamedTuple):
     ext_untouched: Annotated[Ints, "E", BUFFER]  # pages never touched
     ext_more: Annotated[Ints, "E", "Y"]  # see X_ADVICE
     area_more: Annotated[Ints, "A", "Y"]
-    node_room: Annotated[Ints, "N"]  # pages of memory left on a node
+    node_pages: Annotated[Ints, "N"]  # pages that a node has for the workload
+    node_room: Annotated[Ints, "N"]  # pages of them that are left
     node_factor: Annotated[Floats, 2, "N"]  # by how much a sequential, a random access takes longer there
     scheme: Annotated[Ints, "K", S_SIZE]
     scheme_dests: Annotated[Ints, "K", "N"]  # weights of the nodes that a scheme migrates to
@@ -310,7 +311,7 @@ def build_state(
     state.c[:] = _costs(machine, pace)
     state.rng[:] = seed_streams(seed)
     state.draw_n[:] = n[SEEN_PHASE] = -1
-    state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
+    state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
     state.node_factor[:] = [[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]
     size = state.area_end - state.area_start
     extents = np.flatnonzero(state.area_hot == 0)

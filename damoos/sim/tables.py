@@ -81,7 +81,7 @@ METRIC_FREE = 1
 ) = range(Q_SIZE)
 NOWHERE = np.int64(-(2**62))
 
-G_METRIC, G_TARGET, G_CURRENT, G_LAST = range(4)
+G_METRIC, G_TARGET, G_CURRENT, G_LAST, G_NODE = range(G_SIZE)
 (
     METRIC_USER,
     METRIC_PSI,
@@ -214,7 +214,7 @@ def _fill_watermarks(row: np.ndarray, s: Scheme) -> None:
 
 
 def _goal_row(goal: QuotaGoal) -> list[int]:
-    return [METRICS[goal.target_metric], min(goal.target_value, _I63), min(goal.current_value, _I63), -1]
+    return [METRICS[goal.target_metric], min(goal.target_value, _I63), min(goal.current_value, _I63), -1, goal.nid]
 
 
 def _filter_row(f: Filter, base_address: int) -> list[int]:
