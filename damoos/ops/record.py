@@ -7,6 +7,7 @@ real runs in one schema can be judged by one program (`benchmarks/distance.py`).
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 import os
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.backend.result import Result, Samples, Trace
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.kdamonds import AddressRange, Kdamonds, Target
 from damoos.errors import ConfigError
 from damoos.workload.masim import MasimWorkload, dumps, parse
 from damoos.workload.pace import MASIM_BATCH, Pace
@@ -64,7 +65,7 @@ def to_recording(
         "scheme_stats": [
             {"t_ms": _ms(result.runtime_s), "scheme": i, **vars(stats)} for i, stats in enumerate(result.scheme_stats)
         ],
-        "base_address": None,
+        "base_address": 0 if asked is not None and asked.context.ops == "paddr" else None,
         "maps": [] if trace is None else [[page, pages, area] for area, page, pages in trace.maps],
         "samples": _samples(result.samples),
         "aggregations": _aggregations(trace, workload),
@@ -101,6 +102,7 @@ def read_recording(path: str | Path) -> dict[str, Any]:
 def scenario_of(recording: dict[str, Any]) -> tuple[MasimWorkload, Kdamonds | None, Pace]:
     """What a recording is a run of: the workload, the kdamonds (None: without DAMON) and the pace.
 
+    With paddr what was monitored is the machine's System RAM, if the recording says where that is.
     Recordings that don't say `prefault` were made with a workload program that fills its regions before DAMON starts.
     Raises ConfigError for what can't be read.
     """
@@ -108,6 +110,9 @@ def scenario_of(recording: dict[str, Any]) -> tuple[MasimWorkload, Kdamonds | No
     workload = parse(block["config"], name=block["name"])
     damon = recording.get("damon")
     kdamonds = None if damon is None else kdamonds_of(_placed(damon, recording["result"]["regions"]))
+    if kdamonds is not None and kdamonds.context.ops == "paddr" and recording.get("system_ram"):
+        target = Target(regions=(AddressRange(*recording["system_ram"]),))
+        kdamonds = kdamonds.with_context(dataclasses.replace(kdamonds.context, targets=(target,)))
     return workload, kdamonds, _pace(block["args"], block.get("prefault", True))
 
 
@@ -218,7 +223,9 @@ def _samples(samples: Samples) -> dict[str, Any]:
 
 def _aggregations(trace: Trace | None, workload: MasimWorkload) -> dict[str, Any]:
     """One row an aggregation; a workload region's figure is the mean of `nr_accesses` over its pages."""
-    names = [f"mean_nr_accesses:{region.name}" for region in workload.regions]
+    areas = {} if trace is None else {name: (page, pages) for name, page, pages in trace.areas}
+    placed = [region.name for region in workload.regions if trace is None or region.name in areas]
+    names = [f"mean_nr_accesses:{region}" for region in placed]
     if trace is None:
         head = ["t_ms", "nr_regions", "accessed_pages", "nr_accesses_times_pages"]
         return {"columns": head + names, "rows": []}
@@ -232,10 +239,9 @@ def _aggregations(trace: Trace | None, workload: MasimWorkload) -> dict[str, Any
         "accessed_pages": per_aggregation(np.where(trace.nr_accesses > 0, trace.pages, 0)),
         "nr_accesses_times_pages": per_aggregation(trace.nr_accesses * trace.pages),
     }
-    areas = {name: (page, pages) for name, page, pages in trace.areas}
     end_page = trace.start_page + trace.pages
-    for region, name in zip(workload.regions, names, strict=True):
-        page, pages = areas[region.name]
+    for region, name in zip(placed, names, strict=True):
+        page, pages = areas[region]
         overlap = np.maximum(np.minimum(end_page, page + pages) - np.maximum(trace.start_page, page), 0)
         columns[name] = np.round(per_aggregation(trace.nr_accesses * overlap) / pages, 2)
     return _table(columns)

@@ -1,6 +1,6 @@
 """What the actions of DAMOS do to memory, and the time that kdamond needs for it.
 
-Restates mm/damon/vaddr.c damon_va_apply_scheme() of Linux 7.3 for the madvise actions.
+Restates mm/damon/vaddr.c damon_va_apply_scheme() and mm/damon/paddr.c damon_pa_apply_scheme() of Linux 7.3.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ import numpy as np
 from .closely import advance_closely
 from .hugepages import advise, block_ceil, block_floor, collapse_blocks, khugepaged_block, split_at
 from .jit import kernel
-from .memory import coalesce, evict, first_extent, prefetch
-from .ops_filters import passing_stretch
+from .lru import old_pages, prioritise
+from .memory import coalesce, evict, evict_some, first_extent, isolate, prefetch, resident_pages
+from .ops_filters import passing_pages, passing_stretch
 from .phases import is_running
 from .recorder import elapse
 from .state import (
     A_COLLAPSE,
     A_HUGEPAGE,
+    A_LRU_DEPRIO,
+    A_LRU_PRIO,
     A_MIGRATE,
     A_NOHUGEPAGE,
     A_PAGEOUT,
@@ -34,6 +37,7 @@ from .state import (
     C_SHARED,
     C_SWAPIN,
     C_WALK,
+    C_WALK_ABSENT,
     DONE,
     HARD_OUT,
     HUGE,
@@ -41,12 +45,16 @@ from .state import (
     NEXT_COLLAPSE,
     NOW,
     NR_EXTENTS,
+    PHYSICAL,
     RATES_STALE,
     S_ACTION,
     ST_PASSED,
     UNDONE,
+    X_DEPRIO,
+    X_PRIO,
 )
 from .steady import advance_steadily, steady_intervals
+from .tables import LIMIT_OPS, S_LIMITS
 from .tiers import migrate, refresh_rates
 
 _PAGE = 4096
@@ -64,6 +72,12 @@ def act(st, k, start, end):
     """Applies the action of scheme `k` to pages `start` to `end`; the bytes that the kernel then reports as applied."""
     action = st.scheme[k, S_ACTION]
     if action == A_STAT:
+        if st.scheme[k, S_LIMITS] & LIMIT_OPS != 0:
+            _count_passing(st, k, start, end)
+        return 0
+    if st.n[PHYSICAL] == 1:
+        return _act_on_frames(st, k, action, start, end) * _PAGE
+    if action == A_LRU_PRIO or action == A_LRU_DEPRIO:
         return 0
     if action == A_MIGRATE:
         return _migrate(st, k, start, end) * _PAGE
@@ -78,6 +92,77 @@ def act(st, k, start, end):
         advise(st, start, end, 1 if action == A_HUGEPAGE else 2)
     elif action == A_COLLAPSE:
         _collapse(st, start, end)
+    return applied
+
+
+@kernel
+def _count_passing(st, k, start, end):
+    if st.n[PHYSICAL] == 0:
+        st.stats[k, ST_PASSED] += passing_pages(st, k, start, end) * _PAGE
+        return
+    for v in range(st.view_start.size):
+        lo, hi = max(start, st.view_start[v]), min(end, st.view_end[v])
+        if lo < hi:
+            page = st.view_page[v] + lo - st.view_start[v]
+            st.stats[k, ST_PASSED] += passing_pages(st, k, page, page + hi - lo) * _PAGE
+
+
+@kernel
+def _act_on_frames(st, k, action, start, end):
+    # Page frames [start, end); pages that something was done to. Kernel: mm/damon/paddr.c damon_pa_apply_scheme(),
+    # where the actions of madvise do nothing.
+    if action not in (A_PAGEOUT, A_MIGRATE, A_LRU_PRIO, A_LRU_DEPRIO):
+        return 0
+    applied = covered = 0
+    for v in range(st.view_start.size):
+        lo, hi = max(start, st.view_start[v]), min(end, st.view_end[v])
+        if lo < hi:
+            covered += hi - lo
+            page = st.view_page[v] + lo - st.view_start[v]
+            applied += _act_on_folios(st, k, action, page, page + hi - lo)
+            _work_if_much(st)
+    st.f[UNDONE] += (end - start - covered) * st.c[C_WALK_ABSENT]
+    _work_if_much(st)
+    coalesce(st, False)
+    return applied
+
+
+@kernel
+def _act_on_folios(st, k, action, start, end):
+    at, applied = start, 0
+    while at < end:
+        passes, after = passing_stretch(st, k, at, end)
+        if passes:
+            applied += _act_on_passing(st, k, action, at, after)
+        at = after
+    return applied
+
+
+@kernel
+def _act_on_passing(st, k, action, start, end):
+    if action == A_MIGRATE:
+        moved, looked = migrate(st, start, end, st.scheme_dests[k])
+        st.f[UNDONE] += moved * st.c[C_MIGRATE] + looked * st.c[C_WALK]
+        st.stats[k, ST_PASSED] += looked * _PAGE
+        return moved
+    applied = 0
+    i = first_extent(st, start)
+    while i < st.n[NR_EXTENTS] and st.ext_start[i] < end:
+        if resident_pages(st, i) > 0:
+            i = isolate(st, i, start, end)
+        pages = resident_pages(st, i)
+        if pages > 0:
+            st.f[UNDONE] += pages * st.c[C_WALK]
+            if action == A_PAGEOUT:
+                # Young pages are filtered out, unless the scheme has a filter of its own.
+                pages = evict_some(st, i, old_pages(st, i), -1)
+                hard = st.area_hard[st.ext_area[i]] == 1
+                st.f[UNDONE] += pages * (st.c[C_PAGEOUT_HARD] if hard else st.c[C_PAGEOUT])
+            else:
+                prioritise(st, i, X_PRIO if action == A_LRU_PRIO else X_DEPRIO)
+            applied += pages
+        i += 1
+    st.stats[k, ST_PASSED] += applied * _PAGE
     return applied
 
 

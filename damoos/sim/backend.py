@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from damoos.backend.base import Capabilities, Workload
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.kdamonds import OPS, Kdamonds
 from damoos.errors import InputError
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
@@ -54,7 +54,7 @@ class SimBackend:
             backend=self.name,
             kernel=self.machine.kernel,
             time_kind=self.time_kind,
-            ops=("vaddr",),
+            ops=OPS,
             actions=SUPPORTED_ACTIONS,
             missing=dict(MISSING),
         )

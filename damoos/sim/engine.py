@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .actions import in_background
 from .attributes import schedule, set_intervals
 from .closely import advance_closely
 from .handle import handle_at
 from .intervals import tune_intervals
 from .jit import entry, kernel
+from .lru import relieve
 from .monitor import check_accesses, check_each
 from .phases import begin_phase, is_running
 from .recorder import buffers_full, elapse, last_sample, trace_aggregation
@@ -35,6 +38,7 @@ from .state import (
     BACKGROUND,
     C_COARSE,
     C_KHUGEPAGED,
+    C_LIMIT_PAGES,
     C_REGION,
     C_SAMPLE,
     C_SHARED,
@@ -48,6 +52,7 @@ from .state import (
     DEBT,
     DONE,
     EXACT,
+    FOLLOWS,
     GOAL_AGGRS,
     KDAMOND_CPU,
     KERNEL,
@@ -82,7 +87,7 @@ _ROOM = 400
 
 @kernel
 def turn_on(st):
-    """Starts DAMON: vaddr's three ranges, cut by the minimal number of regions; all schedules begin now."""
+    """Starts DAMON: the monitored ranges, cut by the minimal number of regions; all schedules begin now."""
     cur = st.n[CUR]
     for i in range(st.range_start.size):
         new_region(st, cur, i, st.range_start[i], st.range_end[i])
@@ -134,11 +139,15 @@ def _coarse_sleep(st, us):
 def _workload_alone(st, most_us):
     left = min(most_us, _STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
     share = 1.0 - st.f[BACKGROUND]
+    if st.c[C_LIMIT_PAGES] > 0.0:
+        left = min(left, _NO_DAMON_STEP_US)
     n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
     if n > 0:
         advance_steadily(st, n, _NO_DAMON_STEP_US, share)
     else:
         advance_closely(st, min(left, _NO_DAMON_STEP_US), share)
+    if st.c[C_LIMIT_PAGES] > 0.0:
+        relieve(st)
 
 
 @kernel
@@ -166,7 +175,9 @@ def _sample(st, n):
             st.f[KDAMOND_CPU] += cpu
             done += 1
             continue
-        m = steady_intervals(st, n - done, wall, share)
+        # Where memory is short it is looked at after each interval.
+        limited = st.c[C_LIMIT_PAGES] > 0.0
+        m = steady_intervals(st, np.int64(1) if limited else n - done, wall, share)
         if m == 0:
             m = 1
             advance_closely(st, wall, share)
@@ -174,6 +185,8 @@ def _sample(st, n):
             advance_steadily(st, m, wall, share)
         check_accesses(st, m)
         st.f[KDAMOND_CPU] += cpu * m
+        if limited:
+            relieve(st)
         done += m
     st.n[PASSED] += done
     return done
@@ -216,7 +229,8 @@ def _kdamond(st):
         split_regions(st)
     if passed >= st.n[NEXT_OPS]:
         st.n[NEXT_OPS] = passed + st.n[UPDATE_US] // max(1, st.n[SAMPLE_US])
-        set_regions(st, st.range_start, st.range_end)
+        if st.n[FOLLOWS] == 1:
+            set_regions(st, st.range_start, st.range_end)
 
 
 BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH = range(5)

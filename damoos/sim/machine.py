@@ -55,6 +55,10 @@ class Machine:
     access's time that a huge mapping saves (0 to 1); `huge_fault_us` the first touch of 2 MiB; `pageout_huge_page_us`
     kdamond's CPU per 4 KiB of a huge page paged out (0: as small pages); `collapse_us` making 2 MiB of small pages
     huge; `khugepaged_us` time between two such collapses by khugepaged (0: it does not run).
+    Physical memory: `physical_region_sample_us` kdamond's CPU per region and iteration where that is monitored (0: as
+    for a process), `walk_absent_page_us` per page that an action looks at and that is nobody's.
+    Reclaim: `limit_bytes` that the workload may have in memory (as a cgroup's memory.max; 0: no limit), `lru_noise`
+    share (0 to 1) of the pages that the kernel reclaims whether they have been used lately or not.
     Tiers: `nodes`, up to four, node 0 first; `migrate_page_us` kdamond's CPU per page moved, `walk_page_us` per page
     that a folio-based action (migration, LRU) looks at.
     """
@@ -97,6 +101,10 @@ class Machine:
     pageout_huge_page_us: float = 0.0
     collapse_us: float = 0.0
     khugepaged_us: float = 0.0
+    physical_region_sample_us: float = 0.0
+    walk_absent_page_us: float = 0.0
+    limit_bytes: int = 0
+    lru_noise: float = 0.0
     nodes: tuple[Node, ...] = ()
     migrate_page_us: float = 0.0
     walk_page_us: float = 0.0

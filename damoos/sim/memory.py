@@ -87,7 +87,8 @@ def resident_pages(st, i):
 @kernel
 def _cut_marks(st, i, resident, left):
     # Extent i becomes i and i + 1, with `left` of the `resident` pages in the first.
-    st.ext_more[i + 1, X_ADVICE] = st.ext_more[i, X_ADVICE]
+    for x in range(X_HUGE):
+        st.ext_more[i + 1, x] = st.ext_more[i, x]
     for x in range(X_HUGE, st.ext_more.shape[1]):
         marked = st.ext_more[i, x]
         st.ext_more[i, x] = hypergeometric(st.rng, WORKLOAD, marked, resident, left)
@@ -97,8 +98,9 @@ def _cut_marks(st, i, resident, left):
 @kernel
 def _marks_alike(st, i, j, tolerance):
     # Whether extents have the same advice and shares of marked pages that differ by at most `tolerance`.
-    if st.ext_more[i, X_ADVICE] != st.ext_more[j, X_ADVICE]:
-        return False
+    for x in range(X_HUGE):
+        if st.ext_more[i, x] != st.ext_more[j, x]:
+            return False
     a, b = max(1, resident_pages(st, i)), max(1, resident_pages(st, j))
     for x in range(X_HUGE, st.ext_more.shape[1]):
         # Huge and small pages stay apart, so that khugepaged finds what it may collapse.
@@ -234,6 +236,35 @@ def evict(st, start, end):
         st.n[SWAPPED] += total
         st.n[SWAP_OUT] += total
     return total
+
+
+@kernel
+def evict_some(st, i, pages, column):
+    """Pages out that many of the pages in memory of extent `i`: those marked in `column` first, -1: any. Returns it."""
+    resident = resident_pages(st, i)
+    area = st.ext_area[i]
+    near = pages
+    for x in range(X_HUGE, st.ext_more.shape[1]):
+        marked = st.ext_more[i, x]
+        gone = min(marked, pages) if x == column else hypergeometric(st.rng, WORKLOAD, marked, resident, pages)
+        # What is huge is split, and marks of what is marked otherwise can't leave more than there are.
+        if x == X_HUGE:
+            gone = marked
+            st.n[HUGE] -= gone
+        gone = max(gone, marked + pages - resident)
+        if x >= X_NODE:
+            near -= gone
+            st.node_room[x - X_NODE + 1] += gone
+        st.ext_more[i, x] -= gone
+        st.area_more[area, x] -= gone
+    st.node_room[0] += near
+    st.n[RATES_STALE] = 1
+    st.ext_swapped[i] += pages
+    st.area_swapped[area] += pages
+    st.n[SWAPPED] += pages
+    st.n[SWAP_OUT] += pages
+    st.n[HARD_OUT] += pages * st.area_hard[area]
+    return pages
 
 
 @kernel

@@ -134,12 +134,12 @@ def _tabulate(table, n, p):
 
 @kernel
 def _swept_hits(st, a, lo, hi, size, n):
-    # Hits that a slow sweep of area a leaves in its pages [lo, hi) of a region of `size` pages.
+    # Hits that a slow sweep of area a leaves in its pages [lo, hi) (from 0 on) of a region of `size` pages.
     pages = float(st.area_end[a] - st.area_start[a])
     covered, at = st.sweep_pages[a], st.sweep_from[a]
     passes = math.floor(covered / pages)
     rest = covered - passes * pages
-    x, y = float(lo - st.area_start[a]), float(hi - st.area_start[a])
+    x, y = float(lo), float(hi)
     in_rest = max(0.0, min(y, at + rest) - max(x, at))
     if at + rest > pages:
         in_rest += max(0.0, min(y, at + rest - pages) - x)
@@ -159,23 +159,23 @@ def check_accesses(st, n):
     """Adds to each region's nr_accesses the hits of `n` sampling intervals that the workload has just run through."""
     cur, count = st.n[CUR], st.n[NR_REGIONS]
     start, end, hits = st.start[cur], st.end[cur], st.nr_accesses[cur]
-    area_start, area_end, sweep = st.area_start, st.area_end, st.sweep_pages
-    a = i = 0
+    view_start, view_end, view_area, sweep = st.view_start, st.view_end, st.view_area, st.sweep_pages
+    v = i = 0
     while i < count:
         s, e = start[i], end[i]
-        while a < area_end.size and area_end[a] <= s:
-            a += 1
-        if a == area_end.size:
+        while v < view_end.size and view_end[v] <= s:
+            v += 1
+        if v == view_end.size:
             break
         first = i
         i += 1
-        if area_start[a] <= s and e <= area_end[a] and sweep[a] == 0.0:
-            stop = area_end[a]
+        if view_start[v] <= s and e <= view_end[v] and sweep[view_area[v]] == 0.0:
+            stop = view_end[v]
             while i < count and end[i] <= stop:
                 i += 1
-            _draw_inside(st, a, hits, first, i)
-        elif area_start[a] < e:
-            hits[first] += _draw_across(st, a, s, e, n)
+            _draw_inside(st, view_area[v], hits, first, i)
+        elif view_start[v] < e:
+            hits[first] += _draw_across(st, v, s, e, n)
     greatest = 0
     for i in range(count):
         greatest = max(greatest, hits[i])
@@ -184,15 +184,17 @@ def check_accesses(st, n):
 
 
 @kernel
-def _draw_across(st, a, s, e, n):
-    # A draw for a region [s, e) over several areas, or one that a slow sweep passes; `a` is the first of them.
+def _draw_across(st, v, s, e, n):
+    # A draw for a region [s, e) over several areas, or one that a slow sweep passes; `v` is the first of their pieces.
     expected, swept = 0.0, 0
-    while a < st.area_start.size and st.area_start[a] < e:
-        lo, hi = max(s, st.area_start[a]), min(e, st.area_end[a])
+    while v < st.view_start.size and st.view_start[v] < e:
+        a = st.view_area[v]
+        lo, hi = max(s, st.view_start[v]), min(e, st.view_end[v])
         expected += (hi - lo) * st.hit_p[a] * st.hit_n[a]
         if st.sweep_pages[a] > 0.0:
-            swept += _swept_hits(st, a, lo, hi, float(e - s), n)
-        a += 1
+            shift = st.view_page[v] - st.view_start[v] - st.area_start[a]
+            swept += _swept_hits(st, a, lo + shift, hi + shift, float(e - s), n)
+        v += 1
     p = expected / ((e - s) * n)
     if p > 0.0:
         swept += _draw(st.rng, n, min(p, 1.0))
@@ -207,12 +209,14 @@ def check_each(st):
     for i in range(st.n[NR_REGIONS]):
         s, e = st.start[cur, i], st.end[cur, i]
         page = s + below(st.rng, MONITOR, e - s)
-        for a in range(st.area_start.size):
-            if st.area_start[a] <= page < st.area_end[a]:
+        for v in range(st.view_start.size):
+            if st.view_start[v] <= page < st.view_end[v]:
+                a = st.view_area[v]
                 hit = st.hit_n[a] > 0 and uniform(st.rng, MONITOR) < st.hit_p[a]
                 if not hit and st.sweep_pages[a] > 0.0:
                     pages = st.area_end[a] - st.area_start[a]
-                    behind = (page + 0.5 - st.area_start[a] - st.sweep_from[a]) % pages
+                    at = page - st.view_start[v] + st.view_page[v] - st.area_start[a] + 0.5
+                    behind = (at - st.sweep_from[a]) % pages
                     hit = behind < st.sweep_pages[a]
                 if hit:
                     st.nr_accesses[cur, i] += 1

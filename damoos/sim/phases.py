@@ -71,6 +71,11 @@ def end_phase(st):
     ph = st.n[PHASE]
     st.phase_elapsed[ph] = st.f[NOW] - st.f[PHASE_START]
     st.phase_done[ph] = st.f[PHASE_ACCESSES]
+    for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
+        a = st.pattern_area[q]
+        step = 1.0 if st.pattern_random[q] == 1 else min(1.0, st.pattern_step[q])
+        st.area_touched[a] += st.f[PHASE_ACCESSES] * st.pattern_weight[q] * step / (st.area_end[a] - st.area_start[a])
+        st.area_last[a] = st.f[NOW]
     st.n[PHASE] = ph + 1
     begin_phase(st)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from .actions import act, work
 from .filters import core_verdict
 from .jit import kernel
-from .ops_filters import passing_pages
 from .patterns import matches
 from .priorities import score
 from .quotas import CUT, KEEP, adjust_quota, charge, clock_ns, is_full, is_limited, resume, room
@@ -29,7 +28,6 @@ from .state import (
     SIZE_LIMIT,
     ST_NR_APPLIED,
     ST_NR_TRIED,
-    ST_PASSED,
     ST_SNAPSHOTS,
     ST_SZ_APPLIED,
     ST_SZ_TRIED,
@@ -38,7 +36,7 @@ from .state import (
     V7_3,
     WALK_NEXT,
 )
-from .tables import LIMIT_CORE, LIMIT_OPS, LIMIT_QUOTA, Q_ACTIVE, Q_ALLOWED, Q_DUE, Q_MIN_SCORE, S_LIMITS
+from .tables import LIMIT_CORE, LIMIT_QUOTA, Q_ACTIVE, Q_ALLOWED, Q_DUE, Q_MIN_SCORE, S_LIMITS
 
 _PAGE = 4096
 
@@ -211,8 +209,6 @@ def _try(st, k, cur, out, quota):
     applied = act(st, k, start[out], end[out])
     if quota:
         charge(st, k, size, applied, end[out], begin)
-    if st.scheme[k, S_LIMITS] & LIMIT_OPS != 0 and st.scheme[k, S_ACTION] == A_STAT:
-        st.stats[k, ST_PASSED] += passing_pages(st, k, start[out], end[out]) * _PAGE
     if st.scheme[k, S_ACTION] != A_STAT:
         st.age[cur, out] = 0
     _count(st, k, size, applied)

@@ -22,6 +22,7 @@ from . import engine
 from .handle import address_of
 from .layout import PAGE
 from .machine import Machine
+from .monitored import view_of
 from .program import compile_program
 from .state import (
     AGGR_SAMPLES,
@@ -89,7 +90,8 @@ class SimSession:
         self._result: Result | None = None
         self._closed = False
         context = kdamonds.context if kdamonds is not None else _NO_CONTEXT
-        base = compile_program(workload, machine, pace).layout.base_address
+        view = view_of(context, compile_program(workload, machine, pace).layout, machine.memory_bytes, seed)
+        self._base, self._physical = view.base_address, view.physical
         self._state, self._layout = build_state(
             workload,
             machine,
@@ -99,8 +101,9 @@ class SimSession:
             trace=trace,
             exact=exact,
             max_nr_regions=context.nr_regions.max if kdamonds is not None else 0,
-            schemes=scheme_tables(context, base, len(machine.nodes) or 1),
-            columns=columns_in_use(machine, context.schemes),
+            schemes=scheme_tables(context, self._base, len(machine.nodes) or 1),
+            view=view,
+            columns=columns_in_use(machine, context.schemes, physical=view.physical),
         )
         self._addresses, self._until_us = np.array([address_of(self._state)]), np.zeros(1)
         self._step(engine.BEGIN)
@@ -147,6 +150,8 @@ class SimSession:
             raise BackendError("commit: this run was started without DAMON; start it with kdamonds to change them")
         check_supported(kdamonds, self._machine)
         context = kdamonds.context
+        if (context.ops, context.targets) != (self._applied.context.ops, self._applied.context.targets):
+            raise BackendError("commit: what is monitored can't be changed while a simulated run goes on")
         self._set_schemes(context)
         n, asked = self._state.n, _attributes(context)
         changed = any(n[i] != value for i, value in asked.items())
@@ -172,9 +177,8 @@ class SimSession:
         state = self._state
         cur, count = int(state.n[CUR]), int(state.n[NR_REGIONS])
         counters = state.last_nr_accesses if state.n[NR_AGGREGATIONS] > 0 else state.nr_accesses
-        base = self._layout.base_address
-        start = state.start[cur, :count] * PAGE + base
-        end = state.end[cur, :count] * PAGE + base
+        start = state.start[cur, :count] * PAGE + self._base
+        end = state.end[cur, :count] * PAGE + self._base
         return Snapshot(
             t_s=self.now_s,
             start=start,
@@ -235,7 +239,7 @@ class SimSession:
 
     def _set_schemes(self, context: Context) -> None:
         # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.
-        old, new = self._state, scheme_tables(context, self._layout.base_address, self._state.node_room.size)
+        old, new = self._state, scheme_tables(context, self._base, self._state.node_room.size)
         kept = min(len(old.scheme), len(new.scheme))
         new.scheme[:kept, S_NEXT] = old.scheme[:kept, S_NEXT]
         for row in new.scheme[kept:]:
@@ -245,7 +249,12 @@ class SimSession:
             (was, until), (now, end) = old.scheme[k, _GOALS], new.scheme[k, _GOALS]
             goals = min(until - was, end - now)
             new.goal[now : now + goals, G_LAST] = old.goal[was : was + goals, G_LAST]
-        self._state = with_room(old, context.nr_regions.max, new.sizes, columns_in_use(self._machine, context.schemes))
+        self._state = with_room(
+            old,
+            context.nr_regions.max,
+            new.sizes,
+            columns_in_use(self._machine, context.schemes, physical=self._physical),
+        )
         self._addresses[0] = address_of(self._state)
         for name, rows in new._asdict().items():
             getattr(self._state, name)[:] = rows
@@ -336,7 +345,7 @@ class SimSession:
             pages=flat[:, 1],
             nr_accesses=flat[:, 2],
             age=flat[:, 3],
-            areas=tuple((name, area.start, area.end - area.start) for name, area in placed),
+            areas=() if self._physical else tuple((name, area.start, area.end - area.start) for name, area in placed),
             maps=tuple((name, start, end - start) for name, start, end in layout.mapped),
         )
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.damon.features import kernel_version
+from damoos.damon.kdamonds import Context
 from damoos.damon.schemes import Action, Scheme
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
@@ -21,6 +22,7 @@ from damoos.workload.pace import Pace
 from .arena import BUFFER, TABLE, Plan, declared, place, plan
 from .layout import PAGE, Layout
 from .machine import THP_MODES, Machine, Node
+from .monitored import View, view_of
 from .program import compile_program
 from .rng import NR_STREAMS, seed_streams
 
@@ -56,6 +58,8 @@ BLOCK_SHIFT = 57  # pages from an address of whole 2 MiB to page 0
 HUGE = 58  # pages in huge mappings
 RATES_STALE = 59  # whether what patterns' accesses cost must be worked out anew
 MIGRATED = 60  # pages moved between nodes
+PHYSICAL = 61  # whether physical memory is monitored
+FOLLOWS = 62  # whether what is monitored follows the process's mappings
 N_SIZE = 64
 
 V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
@@ -85,12 +89,14 @@ C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BAT
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
 C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL, C_PCP = 24, 25, 26, 27, 28
 C_HUGE_FAULT, C_COLLAPSE, C_KHUGEPAGED, C_MIGRATE, C_WALK, C_PAGEOUT_HUGE = 32, 33, 34, 35, 36, 37
-C_SIZE = 40
+C_LIMIT_PAGES, C_LRU_NOISE, C_WALK_ABSENT = 38, 39, 40
+C_SIZE = 48
 
-# Columns of `State.ext_more` and `area_more`, as many as are in use: advice (0 none, 1 hugepage, 2 nohugepage; of an
-# area: pages whose first touch makes a huge page), then how many of the pages in memory are in huge mappings, and how
-# many are on node 1, 2, ...
-X_ADVICE, X_HUGE, X_NODE = 0, 1, 2
+# Columns of `State.ext_more` and `area_more`, as many as are in use. First what holds for a whole extent: advice (0
+# none, 1 hugepage, 2 nohugepage; of an area: pages whose first touch makes a huge page), and when its pages were last
+# seen as old or young (`lru.old_pages`). Then how many of the pages in memory are in huge mappings, deprioritised,
+# prioritised, and on node 1, 2, ...
+X_ADVICE, X_SEEN, X_HUGE, X_DEPRIO, X_PRIO, X_NODE = range(6)
 BLOCK = 512
 """Pages of a huge page."""
 
@@ -101,7 +107,9 @@ ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNA
 ST_SIZE = 7
 Q_SIZE, G_SIZE, FL_SIZE = 12, 5, 5
 NR_SCORES = 100
-A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE = range(8)
+A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE, A_LRU_PRIO, A_LRU_DEPRIO = (
+    range(10)
+)
 ACTIONS = {
     Action.STAT: A_STAT,
     Action.PAGEOUT: A_PAGEOUT,
@@ -112,6 +120,8 @@ ACTIONS = {
     Action.COLLAPSE: A_COLLAPSE,
     Action.MIGRATE_HOT: A_MIGRATE,
     Action.MIGRATE_COLD: A_MIGRATE,
+    Action.LRU_PRIO: A_LRU_PRIO,
+    Action.LRU_DEPRIO: A_LRU_DEPRIO,
 }
 _OF_HUGE_PAGES = {Action.HUGEPAGE, Action.NOHUGEPAGE, Action.COLLAPSE}
 
@@ -157,9 +167,9 @@ class SchemeTables(NamedTuple):
 class State(NamedTuple):
     """Arrays of one run, all in one block of memory; an annotation is a field's only declaration: dtype and shape.
 
-    Sizes: A areas, G monitored ranges, M mapped ranges, P phases, Q patterns, R region capacity, E extent capacity,
-    K schemes, J goals, L filters, N nodes (1 without tiers), Y columns of `ext_more` in use, T traced aggregations,
-    X traced regions.
+    Sizes: A areas, V pieces of areas, G monitored ranges, M mapped ranges, P phases, Q patterns, R region capacity,
+    E extent capacity, K schemes, J goals, L filters, N nodes (1 without tiers), Y columns of `ext_more` in use,
+    T traced aggregations, X traced regions.
     """
 
     table: Annotated[Ints, TABLE]  # where the others are, see `arena` and `handle`
@@ -185,7 +195,15 @@ class State(NamedTuple):
     draw_n: Annotated[Ints, "A"]  # that (n, p)
     draw_p: Annotated[Floats, "A"]
     draw_table: Annotated[Words, "A", DRAW_SLOTS]  # its alias table, if there were many
-    range_start: Annotated[Ints, "G"]  # pages, what vaddr monitors
+    area_touched: Annotated[Floats, "A"]  # accesses per page in phases that are over
+    area_last: Annotated[Floats, "A"]  # when its last phase was over, µs
+    view_start: Annotated[
+        Ints, "V"
+    ]  # pages as DAMON numbers them: pieces of areas in what it monitors, see `monitored`
+    view_end: Annotated[Ints, "V"]
+    view_area: Annotated[Ints, "V"]  # whose pieces they are
+    view_page: Annotated[Ints, "V"]  # the area's page that a piece begins with
+    range_start: Annotated[Ints, "G"]  # pages, what is monitored
     range_end: Annotated[Ints, "G"]
     map_start: Annotated[Ints, "M"]  # pages, what is mapped and not special
     map_end: Annotated[Ints, "M"]
@@ -288,19 +306,26 @@ def build_state(
     exact: bool,
     max_nr_regions: int,
     schemes: SchemeTables,
+    view: View | None = None,
     columns: int = 0,
 ) -> tuple[State, Layout]:
     """The state before the first step, DAMON off, with room for that many regions and with that many columns of
-    `ext_more` (`columns_in_use`)."""
+    `ext_more` (`columns_in_use`). `view`: what is monitored (None: the process's address space)."""
     program = compile_program(workload, machine, pace)
     layout = program.layout
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
     sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
     nodes = machine.nodes or (Node(),)
-    sizes |= {"N": len(nodes), "Y": columns}
+    view = view or view_of(Context(), layout, 0, seed)
+    sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
+    if view.ranges is not None:
+        sizes["G"] = len(view.ranges)
     sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
     state = allocate(sizes)
-    for name, values in program.arrays.items():
+    ranges = (
+        {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
+    )
+    for name, values in (program.arrays | view.arrays | ranges).items():
         getattr(state, name)[:] = values
     for name, rows in schemes._asdict().items():
         getattr(state, name)[:] = rows
@@ -308,7 +333,8 @@ def build_state(
     f[SAMPLE_EVERY] = sample_every_us
     n[TRACE], n[EXACT] = trace, exact
     n[KERNEL] = kernel_number(machine.kernel)
-    state.c[:] = _costs(machine, pace)
+    n[PHYSICAL], n[FOLLOWS] = view.physical, view.ranges is None
+    state.c[:] = _costs(machine, pace, physical=view.physical)
     state.rng[:] = seed_streams(seed)
     state.draw_n[:] = n[SEEN_PHASE] = -1
     state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
@@ -359,14 +385,16 @@ def _place_at_start(state: State, layout: Layout) -> None:
     n[RATES_STALE] = 1
 
 
-def columns_in_use(machine: Machine, schemes: Iterable[Scheme]) -> int:
-    """How many columns of `State.ext_more` the machine and the schemes' actions need; none cost nothing."""
+def columns_in_use(machine: Machine, schemes: Iterable[Scheme], *, physical: bool) -> int:
+    """How many columns of `State.ext_more` the machine, the schemes' actions and monitoring of physical memory need;
+    none cost nothing."""
     if len(machine.nodes) > 1:
         return X_NODE + len(machine.nodes) - 1
-    return X_NODE if machine.thp == "always" or any(s.action in _OF_HUGE_PAGES for s in schemes) else 0
+    needed = physical or machine.limit_bytes > 0 or machine.thp == "always"
+    return X_NODE if needed or any(s.action in _OF_HUGE_PAGES for s in schemes) else 0
 
 
-def _costs(machine: Machine, pace: Pace) -> np.ndarray:
+def _costs(machine: Machine, pace: Pace, *, physical: bool) -> np.ndarray:
     c = np.zeros(C_SIZE)
     c[C_FAULT], c[C_MINOR], c[C_READAHEAD] = machine.major_fault_us, machine.minor_fault_us, machine.readahead_pages
     c[C_SAMPLE], c[C_REGION] = machine.sample_us, machine.region_sample_us
@@ -378,6 +406,10 @@ def _costs(machine: Machine, pace: Pace) -> np.ndarray:
     c[C_BY_TIME] = pace.timing == "time"
     c[C_LIMIT] = 0.0 if pace.limit_per_ms is None else pace.limit_per_ms / 1000.0
     c[C_BATCH] = pace.batch
+    if physical and machine.physical_region_sample_us > 0.0:
+        c[C_REGION] = machine.physical_region_sample_us
+    c[C_LIMIT_PAGES], c[C_LRU_NOISE] = machine.limit_bytes // PAGE, machine.lru_noise
+    c[C_WALK_ABSENT] = machine.walk_absent_page_us
     c[C_HUGE_FAULT], c[C_COLLAPSE], c[C_KHUGEPAGED] = machine.huge_fault_us, machine.collapse_us, machine.khugepaged_us
     c[C_MIGRATE], c[C_WALK] = machine.migrate_page_us, machine.walk_page_us
     c[C_PAGEOUT_HUGE] = machine.pageout_huge_page_us or machine.pageout_page_us

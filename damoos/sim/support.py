@@ -22,10 +22,8 @@ WORKLOAD_CGROUP = "/workload"
 SIMULATED_OPS_FILTERS = ("anon", "memcg", "hugepage_size", "unmapped")
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
-    "ops": "fvaddr and paddr: only vaddr is simulated",
     "goals": "active_mem_bp and inactive_mem_bp are not simulated",
     "filters": "active and young of the operations layer are not simulated",
-    "actions": "lru_prio and lru_deprio are not simulated",
 }
 
 
@@ -41,12 +39,27 @@ def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
     if len(kdamonds.kdamonds) != 1 or len(contexts) != 1:
         raise _no("kdamonds", len(kdamonds.kdamonds), "one kdamond with one context")
     context = contexts[0]
-    if context.ops != "vaddr":
-        raise _no("ops", context.ops, "vaddr")
-    if len(context.targets) != 1 or context.targets[0].regions:
-        raise _no("targets", f"{len(context.targets)} targets", "one target without regions, the workload itself")
+    if len(context.targets) != 1:
+        raise _no(
+            "targets", f"{len(context.targets)} targets", "one target, the workload itself or the machine's memory"
+        )
+    regions = context.targets[0].regions
+    if context.ops == "vaddr" and regions:
+        raise _no("targets[0].regions", f"{len(regions)} regions", "none with vaddr; they are what fvaddr monitors")
+    if context.ops == "fvaddr" and not regions:
+        raise KdamondsError(
+            "fvaddr monitors nothing but the regions of its target",
+            field="targets[0].regions",
+            value=0,
+            allowed="at least one region",
+        )
+    if context.ops == "paddr":
+        if context.addr_unit != 1:
+            raise _no("addr_unit", context.addr_unit, "1")
+        if not regions:
+            _check_memory("targets[0].regions", "all physical memory", machine)
     for i, scheme in enumerate(context.schemes):
-        _check_scheme(f"schemes[{i}]", scheme, machine)
+        _check_scheme(f"schemes[{i}]", scheme, machine, context.ops)
 
 
 def _check_kernel(kdamonds: Kdamonds, machine: Machine) -> None:
@@ -59,11 +72,11 @@ def _check_kernel(kdamonds: Kdamonds, machine: Machine) -> None:
         )
 
 
-def _check_scheme(where: str, scheme: Scheme, machine: Machine) -> None:
+def _check_scheme(where: str, scheme: Scheme, machine: Machine, ops: str) -> None:
     if scheme.action not in ACTIONS:
         raise _no(f"{where}.action", str(scheme.action), ", ".join(SUPPORTED_ACTIONS))
     for i, goal in enumerate(scheme.quotas.goals):
-        _check_goal(f"{where}.quotas.goals[{i}]", goal, machine)
+        _check_goal(f"{where}.quotas.goals[{i}]", goal, machine, ops)
     if scheme.watermarks.metric != "none":
         _check_memory(f"{where}.watermarks.metric", scheme.watermarks.metric, machine)
     for i, entry in enumerate(scheme.ops_filters):
@@ -73,8 +86,8 @@ def _check_scheme(where: str, scheme: Scheme, machine: Machine) -> None:
             _check_cgroup(f"{where}.ops_filters[{i}].memcg_path", entry.memcg_path)
 
 
-def _check_goal(where: str, goal: QuotaGoal, machine: Machine) -> None:
-    if goal.target_metric == "node_eligible_mem_bp":
+def _check_goal(where: str, goal: QuotaGoal, machine: Machine, ops: str) -> None:
+    if goal.target_metric == "node_eligible_mem_bp" and ops != "paddr":
         raise KdamondsError(
             "only for the physical address space (-EINVAL)",
             field=f"{where}.target_metric",

@@ -10,7 +10,7 @@ from damoos.backend.registry import open_backend
 from damoos.backend.result import Result
 from damoos.damon.attrs import Intervals, IntervalsGoal, NrRegions
 from damoos.damon.filters import Filter
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.kdamonds import Kdamonds, Target
 from damoos.damon.quotas import QuotaGoal, Quotas, Watermarks
 from damoos.damon.schemes import ANYTHING, U32_MAX, U64_MAX, AccessPattern, Action, Range, Scheme
 from damoos.errors import BackendError, InputError, KdamondsError
@@ -183,8 +183,7 @@ def test_changing_only_a_scheme_does_not_disturb_monitoring() -> None:
 @pytest.mark.parametrize(
     ("context", "word"),
     [
-        ({"ops": "paddr"}, "ops"),
-        ({"schemes": (Scheme(Action.LRU_PRIO, ANYTHING),)}, "action"),
+        ({"targets": (Target(), Target())}, "targets"),
         ({"schemes": (Scheme(Action.STAT, ANYTHING, ops_filters=(Filter("young"),)),)}, "ops_filters"),
         ({"schemes": (Scheme(quotas=Quotas(goals=(QuotaGoal("active_mem_bp", 1),))),)}, "active_mem_bp"),
     ],
