@@ -15,6 +15,8 @@ from .tables import (
     G_METRIC,
     G_NODE,
     G_TARGET,
+    METRIC_ACTIVE,
+    METRIC_INACTIVE,
     METRIC_MEMCG_FREE,
     METRIC_MEMCG_USED,
     METRIC_NODE_FREE,
@@ -27,7 +29,7 @@ from .tables import (
     S_TUNER,
     TUNER_TEMPORAL,
 )
-from .vmstat import memcg_used_bp, node_free_bp, node_used_bp, stall_us
+from .vmstat import active_bp, memcg_used_bp, node_free_bp, node_used_bp, stall_us
 
 _GOAL = np.uint64(10_000)
 _TWICE = np.uint64(20_000)
@@ -101,4 +103,8 @@ def _current(st, g):
         return memcg_used_bp(st, node)
     if metric == METRIC_MEMCG_FREE:
         return 10_000 - memcg_used_bp(st, node)
+    if metric == METRIC_ACTIVE:
+        return active_bp(st)
+    if metric == METRIC_INACTIVE:
+        return 10_000 - active_bp(st)
     return st.goal[g, G_CURRENT]

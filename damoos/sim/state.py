@@ -94,7 +94,7 @@ C_SIZE = 48
 
 # Columns of `State.ext_more` and `area_more`, as many as are in use. First what holds for a whole extent: advice (0
 # none, 1 hugepage, 2 nohugepage; of an area: pages whose first touch makes a huge page), and when its pages were last
-# seen as old or young (`lru.old_pages`). Then how many of the pages in memory are in huge mappings, deprioritised,
+# seen as old or young (`lru.old_share`). Then how many of the pages in memory are in huge mappings, deprioritised,
 # prioritised, and on node 1, 2, ...
 X_ADVICE, X_SEEN, X_HUGE, X_DEPRIO, X_PRIO, X_NODE = range(6)
 BLOCK = 512
@@ -386,12 +386,16 @@ def _place_at_start(state: State, layout: Layout) -> None:
 
 
 def columns_in_use(machine: Machine, schemes: Iterable[Scheme], *, physical: bool) -> int:
-    """How many columns of `State.ext_more` the machine, the schemes' actions and monitoring of physical memory need;
-    none cost nothing."""
+    """How many columns of `State.ext_more` the machine, the schemes and monitoring of physical memory need; none cost
+    nothing."""
     if len(machine.nodes) > 1:
         return X_NODE + len(machine.nodes) - 1
     needed = physical or machine.limit_bytes > 0 or machine.thp == "always"
-    return X_NODE if needed or any(s.action in _OF_HUGE_PAGES for s in schemes) else 0
+    return X_NODE if needed or any(_needs_columns(s) for s in schemes) else 0
+
+
+def _needs_columns(scheme: Scheme) -> bool:
+    return scheme.action in _OF_HUGE_PAGES or any(f.type == "young" for f in scheme.ops_filters)
 
 
 def _costs(machine: Machine, pace: Pace, *, physical: bool) -> np.ndarray:

@@ -19,11 +19,11 @@ from .tables import METRICS
 
 WORKLOAD_CGROUP = "/workload"
 """The simulated workload's cgroup."""
-SIMULATED_OPS_FILTERS = ("anon", "memcg", "hugepage_size", "unmapped")
+SIMULATED_OPS_FILTERS = ("anon", "memcg", "young", "hugepage_size", "unmapped")
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
-    "goals": "active_mem_bp and inactive_mem_bp are not simulated",
-    "filters": "active and young of the operations layer are not simulated",
+    "goals": "node_eligible_mem_bp is not simulated",
+    "filters": "active of the operations layer is not simulated",
 }
 
 

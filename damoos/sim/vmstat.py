@@ -19,6 +19,7 @@ from .state import (
     TAKEN,
     UNTOUCHED,
     WORKLOAD_PAGES,
+    X_DEPRIO,
     X_NODE,
 )
 
@@ -98,6 +99,16 @@ def memcg_used_bp(st, node):
                 on_node += st.area_more[a, x]
     # A few pages of the program itself have no place on a node.
     return min((on_node if node > 0 else pages - far) * 10_000 // st.node_pages[node], 10_000)
+
+
+@kernel
+def active_bp(st):
+    """Share of the workload's memory that is on the active lists, basis points: all but what was deprioritised."""
+    inactive = 0
+    if st.area_more.shape[1] > X_DEPRIO:
+        for a in range(st.area_more.shape[0]):
+            inactive += st.area_more[a, X_DEPRIO]
+    return 10_000 - inactive * 10_000 // max(1, resident_pages(st))
 
 
 @kernel

@@ -7,18 +7,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from damoos.damon.quotas import QuotaGoal, Quotas
+from damoos.damon.quotas import GOAL_METRICS, QuotaGoal, Quotas
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.sim import goals, intervals, vmstat
 from damoos.sim.jit import callable_kernel
 from damoos.sim.machine import Node, load_machine
-from damoos.sim.state import C_MEMORY, C_MEMORY_USED, C_PCP, C_STALL, MAJOR_FAULTS, X_NODE
-from damoos.sim.tables import G_CURRENT
+from damoos.sim.state import C_MEMORY, C_MEMORY_USED, C_PCP, C_STALL, MAJOR_FAULTS, X_DEPRIO, X_NODE
+from damoos.sim.tables import G_CURRENT, METRICS
 
 from .states import state_of
 
 _feed = callable_kernel(goals.feed_loop_next_input)
 adaptation_bp = callable_kernel(intervals.adaptation_bp)
+active_bp = callable_kernel(vmstat.active_bp)
 goal_quota = callable_kernel(goals.goal_quota)
 memcg_used_bp = callable_kernel(vmstat.memcg_used_bp)
 node_free_bp = callable_kernel(vmstat.node_free_bp)
@@ -142,3 +143,18 @@ def test_shares_of_nodes() -> None:
     assert [node_used_bp(handle, n) for n in (0, 1, 2)] == [10_000, 1250, 0]
     assert [node_free_bp(handle, n) for n in (0, 1, 2)] == [0, 8750, 10_000]
     assert [memcg_used_bp(handle, n) for n in (0, 1, 2)] == [10_000, 1250, 0]
+
+
+def test_what_was_deprioritised_is_inactive() -> None:
+    scheme_of = [scheme(QuotaGoal("active_mem_bp", 5_000)), scheme(QuotaGoal("inactive_mem_bp", 5_000))]
+    state, handle = state_of([], schemes=scheme_of, columns=X_NODE)
+    assert active_bp(handle) == 10_000
+    state.area_more[0, X_DEPRIO] = (4096 + 91) // 4
+    assert active_bp(handle) == 7_502
+    assert [goal_quota(handle, k) for k in (0, 1)] == [1, 1]
+    # The goal of half being inactive is half reached.
+    assert goal_quota(handle, 1) == 2
+
+
+def test_metrics_have_their_numbers() -> None:
+    assert set(METRICS) == set(GOAL_METRICS) - {"node_eligible_mem_bp"}
