@@ -95,7 +95,7 @@ C_SIZE = 48
 
 # Columns of `State.ext_more` and `area_more`, as many as are in use. First what holds for a whole extent: advice (0
 # none, 1 hugepage, 2 nohugepage; of an area: pages whose first touch makes a huge page), and when its pages were last
-# seen as old or young (`lru.old_pages`). Then how many of the pages in memory are in huge mappings, deprioritised,
+# seen as old or young (`lru.old_share`). Then how many of the pages in memory are in huge mappings, deprioritised,
 # prioritised, and on node 1, 2, ...
 X_ADVICE, X_SEEN, X_HUGE, X_DEPRIO, X_PRIO, X_NODE = range(6)
 BLOCK = 512
@@ -106,7 +106,7 @@ S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_
 S_SIZE = 32  # the others, and the columns of `quota`, `goal`, `filter`: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
-Q_SIZE, G_SIZE, FL_SIZE = 12, 4, 5
+Q_SIZE, G_SIZE, FL_SIZE = 12, 5, 5
 NR_SCORES = 100
 A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE, A_LRU_PRIO, A_LRU_DEPRIO = (
     range(10)
@@ -236,7 +236,8 @@ class State(NamedTuple):
     ext_untouched: Annotated[Ints, "E", BUFFER]  # pages never touched
     ext_more: Annotated[Ints, "E", "Y"]  # see X_ADVICE
     area_more: Annotated[Ints, "A", "Y"]
-    node_room: Annotated[Ints, "N"]  # pages of memory left on a node
+    node_pages: Annotated[Ints, "N"]  # pages that a node has for the workload
+    node_room: Annotated[Ints, "N"]  # pages of them that are left
     node_factor: Annotated[Floats, 2, "N"]  # by how much a sequential, a random access takes longer there
     scheme: Annotated[Ints, "K", S_SIZE]
     scheme_dests: Annotated[Ints, "K", "N"]  # weights of the nodes that a scheme migrates to
@@ -365,7 +366,7 @@ def _first_state(
     n[PHYSICAL], n[FOLLOWS] = view.physical, view.ranges is None
     state.c[:] = _costs(machine, pace, physical=view.physical)
     state.draw_n[:] = n[SEEN_PHASE] = -1
-    state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
+    state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
     state.node_factor[:] = [[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]
     size = state.area_end - state.area_start
     extents = np.flatnonzero(state.area_hot == 0)
@@ -414,12 +415,16 @@ def _place_at_start(state: State, layout: Layout) -> None:
 
 
 def columns_in_use(machine: Machine, schemes: Iterable[Scheme], *, physical: bool) -> int:
-    """How many columns of `State.ext_more` the machine, the schemes' actions and monitoring of physical memory need;
-    none cost nothing."""
+    """How many columns of `State.ext_more` the machine, the schemes and monitoring of physical memory need; none cost
+    nothing."""
     if len(machine.nodes) > 1:
         return X_NODE + len(machine.nodes) - 1
     needed = physical or machine.limit_bytes > 0 or machine.thp == "always"
-    return X_NODE if needed or any(s.action in _OF_HUGE_PAGES for s in schemes) else 0
+    return X_NODE if needed or any(_needs_columns(s) for s in schemes) else 0
+
+
+def _needs_columns(scheme: Scheme) -> bool:
+    return scheme.action in _OF_HUGE_PAGES or any(f.type == "young" for f in scheme.ops_filters)
 
 
 def _costs(machine: Machine, pace: Pace, *, physical: bool) -> np.ndarray:
