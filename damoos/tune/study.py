@@ -75,7 +75,7 @@ def run_study(
 
 def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
     request, objective, effort = setting.request, setting.objective, setting.effort
-    bench = Bench.of(setting.backend, setting.workload, observes=bool(objective.needs))
+    bench = Bench.of(setting.backend, setting.workload, observes=objective.observes)
     with Journal(request.study, setting.header, max(len(objective.metrics), 1)) as journal:
         first = run_seeds(request.seed, Stream.VERIFY, 1)[0]
         meter = Meter(bench, journal, on_progress, repeats=effort.repeats, detail_seed=first)
@@ -113,11 +113,11 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
         else tuple(parse_constraint(text) for text in request.constraints),
         speed=speed_of(workload),
     )
-    if "truth" in objective.needs and backend.time_kind != "simulated":
+    if objective.needs & {"truth", "simulator"} and backend.time_kind != "simulated":
         raise InputError(
-            "only a simulated workload tells what it has in use",
+            "has metrics that only the simulator knows",
             field="objective",
-            value=f"hot-set on {backend.name}",
+            value=f"{objective.info().description} on {backend.name}",
             allowed="--backend sim:MACHINE",
         )
     check_strategy(request.strategy)

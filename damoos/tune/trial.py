@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from damoos.backend.accuracy import hot_set_percent
 from damoos.backend.base import Backend, Workload
+from damoos.backend.looking import look, with_observed
 from damoos.backend.result import Result
 from damoos.damon.damo_format import to_damo
 from damoos.damon.kdamonds import Kdamonds
-from damoos.damon.observed import observe
 from damoos.damon.snapshot import Snapshot
 from damoos.errors import BackendError, DamonInUseError, HostError, KdamondsError, SetUpError, WorkloadError
-from damoos.workload.masim import MasimWorkload
 
 from .objective import Objective, mean, run_of
 from .outcome import Run, Trial
@@ -89,16 +87,10 @@ class Bench:
                 if stop.is_set():
                     raise BackendError("stopped, since another run beside it failed")
                 session.advance(SIMULATED_STEP_S if simulated else STEP_S)
-                if looks and not session.done:
-                    snapshots.append(session.snapshot())
+                if looks and not session.done and (snapshot := look(session)) is not None:
+                    snapshots.append(snapshot)
             result = session.finish()
-            if not looks:
-                return result
-            placed = session.placed()
-        known = None
-        if placed and isinstance(self.workload, MasimWorkload):
-            known = hot_set_percent(self.workload, placed, result.phases, result.runtime_s, snapshots)
-        return replace(result, observed=observe(snapshots, known))
+            return with_observed(result, session, self.workload, snapshots) if looks else result
 
 
 Measure = Callable[[Kdamonds | None, Sequence[int]], tuple[Run, ...]]
