@@ -84,8 +84,10 @@ def _print(found: Comparison) -> None:
     seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
     half = max((figure.high - figure.low) / 2 for figure in found.figures)
     screen.print(
-        f"Mean of score / best (share of pairs that reach 95 %) over {len(found.tasks)} landscapes and {seeds};"
+        f"Mean of score / best (share of pairs that reach 95 %) over {len(found.tasks)} landscapes and {seeds};\n"
+        f"means ± {half:.2f} at most (95 % of resampled seeds); ms: real time that a proposal takes.",
+        soft_wrap=True,
     )
-    screen.print(f"means ± {half:.2f} at most (95 % of resampled seeds); ms: real time that a proposal takes.")
     if found.left_out:
-        screen.print(f"Left out, since nothing there is better than no scheme: {', '.join(found.left_out)}.")
+        left_out = ", ".join(found.left_out)
+        screen.print(f"Left out, since nothing there is better than no scheme: {left_out}.", soft_wrap=True)
