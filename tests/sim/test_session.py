@@ -369,7 +369,7 @@ def test_a_run_takes_its_work_and_its_faults(workload: MasimWorkload, batch: int
         unexplained.append(abs(result.runtime_s / explained - 1.0))
         faults += result.major_faults
     assert faults > 50
-    assert np.median(unexplained) < 0.005
+    assert np.median(unexplained) < 0.01
 
 
 def test_a_stride_of_many_pages_brings_back_only_the_pages_it_touches() -> None:
