@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from damoos.backend.feed import Feed, run_fed, swap_kb
+from damoos.backend.feed import Feed, run_fed
 from damoos.backend.registry import open_backend
 from damoos.backend.result import Result
 from damoos.damon.attrs import Intervals, IntervalsGoal, NrRegions
@@ -225,7 +225,7 @@ def test_memory_in_swap_is_fed_until_a_goal_is_met(goal: int, met: bool) -> None
     value = kdamonds(dataclasses.replace(PAGEOUT, quotas=quotas))
     idle = MasimWorkload("idle", TURNS.regions, (Phase("p", 12_000, (Pattern("a", False, 4096, 1),)),))
     with open_backend("sim:vm-lab", pace=Pace(prefault=True)).start(idle, value, 1) as session:
-        result = run_fed(session, value, Feed(swap_kb, 0.1))
+        result = run_fed(session, value, Feed("swap_kb", 0.1))
     # 32 MiB are idle: one goal is out of reach, the other makes the quota small before all of it is out.
     assert result.samples.swap_bytes.max() >= 0.999 * 32 * MIB
     assert session.stats()[0].qt_exceeds > (0 if met else 10)
