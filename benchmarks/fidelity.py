@@ -44,6 +44,8 @@ HERE = Path(__file__).resolve().parent
 RECORDINGS = HERE.parent / "tests/data/recordings"
 MACHINES = {"6.12": "vm-lab-6.12", "7.3": "vm-lab"}
 """The machine model of a recorded kernel version."""
+MEMORY_MIB = 512
+"""What those models' machine was given."""
 MEASURES = ("heat", "wss", "regions", "rss", "runtime", "swap_in", "tried", "applied", "kdamond")
 ASIDE = ("baseline",)
 """Kinds without DAMON, which the headline leaves out."""
@@ -131,14 +133,16 @@ def simulate(
 
 
 def machine_as_recorded(recording: Recording) -> Machine:
-    """The lab's machine model of the recorded kernel as the lab had set it up: nodes that are equally fast, the policy
-    for huge pages. Raises BackendError if there is no model of that kernel."""
+    """The lab's machine model of the recorded kernel as the lab had set it up: its memory, nodes that are equally fast,
+    the policy for huge pages. Raises BackendError if there is no model of that kernel."""
     version = ".".join(recording["kernel"].split(".")[:2])
     if version not in MACHINES:
         raise BackendError(f"recorded on Linux {version}; there are machine models for {', '.join(MACHINES)}")
     nodes = recording["machine"].get("nodes", 1)
+    machine = load_machine(MACHINES[version])
     return dataclasses.replace(
-        load_machine(MACHINES[version]),
+        machine,
+        memory_bytes=machine.memory_bytes + (recording["machine"].get("mem_mb", MEMORY_MIB) - MEMORY_MIB << 20),
         thp=recording.get("thp", "never"),
         nodes=(Node(),) * nodes if nodes > 1 else (),
     )

@@ -19,4 +19,4 @@ if os.environ.get("CI"):
     hypothesis.settings.load_profile("ci")
 
 # Shipped in the package, so pytest does not explain its assertions unless told.
-pytest.register_assert_rewrite("damoos.backend.testing")
+pytest.register_assert_rewrite("damoos.backend.testing", "damoos.tune.testing")

@@ -70,7 +70,8 @@ class Result:
     `time_kind` says which clock the times are of: "simulated", "virtual" (VM) or "real".
     RSS figures are time-weighted over the run (`rss_mean_bytes`) or extremes of the samples. `metric`: the number that
     the workload's own metric gave (None: it has none). `observed`: what DAMON's snapshots come to, where somebody took
-    some while it ran.
+    some while it ran. `stall_s`: time in which the workload was stalled for memory, as PSI's "some" counts it (None:
+    not measured).
     """
 
     workload: str
@@ -95,4 +96,5 @@ class Result:
     trace: Trace | None = None
     metric: float | None = None
     observed: Observed | None = None
+    stall_s: float | None = None
     versions: dict[str, str] = field(default_factory=dict)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from damoos.errors import BackendError, InputError
+from damoos.errors import InputError
 
 from . import console, program
 from .options import Backend, Catalogue, DryRun, Machine, Timing, TimingOption, Verbose, backend_spec
@@ -81,6 +81,7 @@ def run(
       damoos run --backend host -- ./program args any program, on this kernel
       damoos run --backend host --pid 4321 --duration "30 s"
     """
+    from damoos.backend.looking import with_observed
     from damoos.backend.registry import open_backend
 
     wanted = program.find_program(
@@ -113,7 +114,7 @@ def run(
             return
         with place.start(wanted, asked, seed) as session:
             seen = _advance(session, wanted, damon)
-            result = _with_observed(session.finish(), session, wanted, seen)
+            result = with_observed(session.finish(), session, wanted, seen)
         if record is not None:
             _record(record, result, wanted, timing, place.probe().kernel)
     finally:
@@ -165,6 +166,8 @@ def as_tree(result: Result) -> dict[str, Any]:
 
 
 def _advance(session: Session, workload: Workload, damon: bool) -> list[Snapshot]:
+    from damoos.backend.looking import look
+
     # a snapshot a step: enough for the picture of what DAMON saw, whatever the aggregation interval
     nominal_s = _length_s(workload)
     step_s = STEP_S if nominal_s is None else max(nominal_s / STEPS, 0.001)
@@ -172,23 +175,12 @@ def _advance(session: Session, workload: Workload, damon: bool) -> list[Snapshot
     with _progress(workload.name, nominal_s) as step:
         while not session.done:
             session.advance(step_s)
-            if damon and (snapshot := _snapshot(session)) is not None:
+            if damon and (snapshot := look(session)) is not None:
                 seen.append(snapshot)
             step(step_s)
             if len(seen) >= 2 * STEPS and nominal_s is None:
                 seen, step_s = seen[::2], 2 * step_s
     return seen
-
-
-def _with_observed(result: Result, session: Session, workload: Workload, seen: Sequence[Snapshot]) -> Result:
-    from damoos.backend.accuracy import hot_set_percent
-    from damoos.damon.observed import observe
-    from damoos.workload.masim import MasimWorkload
-
-    known, placed = None, session.placed()
-    if placed and isinstance(workload, MasimWorkload):
-        known = hot_set_percent(workload, placed, result.phases, result.runtime_s, seen)
-    return dataclasses.replace(result, observed=observe(seen, known))
 
 
 def _length_s(workload: Workload) -> float | None:
@@ -199,14 +191,6 @@ def _length_s(workload: Workload) -> float | None:
     if isinstance(workload, MasimWorkload):
         return sum(phase.ms for phase in workload.phases) / 1000
     return None if isinstance(workload, CommandWorkload) else workload.duration_s
-
-
-def _snapshot(session: Session) -> Snapshot | None:
-    try:
-        snapshot = session.snapshot()
-    except BackendError:
-        return None  # before the first aggregation has ended
-    return snapshot if snapshot.start.size else None
 
 
 @contextmanager

@@ -50,7 +50,9 @@ def tune(
     seed: Annotated[
         int, typer.Option(min=0, metavar="N", help="Seed of the whole study; the same seed finds the same.")
     ] = 0,
-    strategy: Annotated[str, typer.Option(metavar="NAME", help="How to search: tpe, random.")] = "tpe",
+    strategy: Annotated[
+        str, typer.Option(metavar="NAME", help="How to search: a name from `damoos strategies list`.")
+    ] = "tpe",
     objective: Annotated[
         str | None,
         typer.Option(metavar="KIND", help="damoos, metric:NAME or pareto:NAME,NAME; the env's own if not given."),

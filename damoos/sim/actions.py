@@ -10,11 +10,12 @@ import numpy as np
 from .closely import advance_closely
 from .hugepages import advise, block_ceil, block_floor, collapse_blocks, khugepaged_block, split_at
 from .jit import kernel
-from .lru import old_pages, prioritise
+from .lru import old_share, prioritise
 from .memory import coalesce, evict, evict_some, first_extent, isolate, prefetch, resident_pages
-from .ops_filters import passing_pages, passing_stretch
+from .ops_filters import passing_pages, passing_share, passing_stretch
 from .phases import is_running
 from .recorder import elapse
+from .rng import WORKLOAD, binomial
 from .state import (
     A_COLLAPSE,
     A_HUGEPAGE,
@@ -54,7 +55,7 @@ from .state import (
     X_PRIO,
 )
 from .steady import advance_steadily, steady_intervals
-from .tables import LIMIT_OPS, S_LIMITS
+from .tables import LIMIT_OPS, LIMIT_YOUNG, S_LIMITS
 from .tiers import migrate, refresh_rates
 
 _PAGE = 4096
@@ -129,37 +130,27 @@ def _act_on_frames(st, k, action, start, end):
 
 @kernel
 def _act_on_folios(st, k, action, start, end):
-    at, applied = start, 0
-    while at < end:
-        passes, after = passing_stretch(st, k, at, end)
-        if passes:
-            applied += _act_on_passing(st, k, action, at, after)
-        at = after
-    return applied
-
-
-@kernel
-def _act_on_passing(st, k, action, start, end):
     if action == A_MIGRATE:
-        moved, looked = migrate(st, start, end, st.scheme_dests[k])
-        st.f[UNDONE] += moved * st.c[C_MIGRATE] + looked * st.c[C_WALK]
-        st.stats[k, ST_PASSED] += looked * _PAGE
-        return moved
+        return _migrate(st, k, start, end)
     applied = 0
     i = first_extent(st, start)
     while i < st.n[NR_EXTENTS] and st.ext_start[i] < end:
         if resident_pages(st, i) > 0:
             i = isolate(st, i, start, end)
-        pages = resident_pages(st, i)
-        if pages > 0:
-            st.f[UNDONE] += pages * st.c[C_WALK]
-            if action == A_PAGEOUT:
+        resident = resident_pages(st, i)
+        if resident > 0:
+            st.f[UNDONE] += resident * st.c[C_WALK]
+            share = passing_share(st, k, i)
+            if action == A_PAGEOUT and st.scheme[k, S_LIMITS] & LIMIT_YOUNG == 0:
                 # Young pages are filtered out, unless the scheme has a filter of its own.
-                pages = evict_some(st, i, old_pages(st, i), -1)
+                share *= old_share(st, i)
+            pages = binomial(st.rng, WORKLOAD, resident, share)
+            if action == A_PAGEOUT:
+                evict_some(st, i, pages, -1)
                 hard = st.area_hard[st.ext_area[i]] == 1
                 st.f[UNDONE] += pages * (st.c[C_PAGEOUT_HARD] if hard else st.c[C_PAGEOUT])
             else:
-                prioritise(st, i, X_PRIO if action == A_LRU_PRIO else X_DEPRIO)
+                prioritise(st, i, X_PRIO if action == A_LRU_PRIO else X_DEPRIO, pages)
             applied += pages
         i += 1
     st.stats[k, ST_PASSED] += applied * _PAGE

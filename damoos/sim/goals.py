@@ -13,7 +13,10 @@ from .tables import (
     G_CURRENT,
     G_LAST,
     G_METRIC,
+    G_NODE,
     G_TARGET,
+    METRIC_ACTIVE,
+    METRIC_INACTIVE,
     METRIC_MEMCG_FREE,
     METRIC_MEMCG_USED,
     METRIC_NODE_FREE,
@@ -26,7 +29,7 @@ from .tables import (
     S_TUNER,
     TUNER_TEMPORAL,
 )
-from .vmstat import free_bp, memcg_used_bp, stall_us
+from .vmstat import active_bp, memcg_used_bp, node_free_bp, node_used_bp, stall_us
 
 _GOAL = np.uint64(10_000)
 _TWICE = np.uint64(20_000)
@@ -91,12 +94,17 @@ def _current(st, g):
         st.goal[g, G_LAST] = total
         # A first evaluation has nothing to compare with and counts as achieved (older kernels: as far exceeded).
         return st.goal[g, G_TARGET] if last < 0 else total - last
+    node = st.goal[g, G_NODE]
     if metric == METRIC_NODE_USED:
-        return 10_000 - free_bp(st)
+        return node_used_bp(st, node)
     if metric == METRIC_NODE_FREE:
-        return free_bp(st)
+        return node_free_bp(st, node)
     if metric == METRIC_MEMCG_USED:
-        return memcg_used_bp(st)
+        return memcg_used_bp(st, node)
     if metric == METRIC_MEMCG_FREE:
-        return 10_000 - memcg_used_bp(st)
+        return 10_000 - memcg_used_bp(st, node)
+    if metric == METRIC_ACTIVE:
+        return active_bp(st)
+    if metric == METRIC_INACTIVE:
+        return 10_000 - active_bp(st)
     return st.goal[g, G_CURRENT]

@@ -49,27 +49,25 @@ def touches(st, a):
 
 
 @kernel
-def old_pages(st, i):
-    """How many pages in memory of extent `i` have not been used since this was last asked; the others are marked as
-    seen. Asked for the first time, all have been."""
+def old_share(st, i):
+    """Share of the pages in memory of extent `i` that have not been used since this was last asked; the others are
+    marked as seen. Asked for the first time, all have been."""
     now = int(touches(st, st.ext_area[i]) * _UNIT) + 1
     before = st.ext_more[i, X_SEEN]
     st.ext_more[i, X_SEEN] = now
-    if before == 0:
-        return 0
-    return binomial(st.rng, WORKLOAD, resident_pages(st, i), max(0.0, 1.0 - (now - before) / _UNIT))
+    return 0.0 if before == 0 else max(0.0, 1.0 - (now - before) / _UNIT)
 
 
 @kernel
-def prioritise(st, i, column):
-    """Marks what is in memory of extent `i` as prioritised (X_PRIO) or deprioritised (X_DEPRIO); how many pages."""
-    pages = resident_pages(st, i)
+def prioritise(st, i, column, pages):
+    """Marks that many of the pages in memory of extent `i` as prioritised (X_PRIO) or deprioritised (X_DEPRIO)."""
     a = st.ext_area[i]
+    others = resident_pages(st, i) - pages
     for x in (X_DEPRIO, X_PRIO):
-        marked = pages if x == column else 0
-        st.area_more[a, x] += marked - st.ext_more[i, x]
+        before = st.ext_more[i, x]
+        marked = max(before, pages) if x == column else min(before, others)
+        st.area_more[a, x] += marked - before
         st.ext_more[i, x] = marked
-    return pages
 
 
 @kernel

@@ -7,18 +7,21 @@ of their pages have a property, not which, so what comes out is the share of the
 from __future__ import annotations
 
 from .jit import kernel
+from .lru import old_share
 from .memory import first_extent, isolate, resident_pages
 from .state import NR_EXTENTS, X_HUGE
 from .tables import (
     FILTER_ANON,
     FILTER_HUGE,
     FILTER_MEMCG,
+    FILTER_YOUNG,
     FL_ALLOW,
     FL_HIGH,
     FL_LOW,
     FL_MATCHING,
     FL_TYPE,
     LIMIT_OPS,
+    LIMIT_YOUNG,
     Q_ALLOWED,
     S_LAST_CORE_FILTER,
     S_LAST_FILTER,
@@ -55,38 +58,50 @@ def passing_stretch(st, k, start, end):
         return False, end
     if st.ext_start[i] > start:
         return False, st.ext_start[i]
+    if st.scheme[k, S_LIMITS] & LIMIT_YOUNG != 0:
+        # Others have not been looked at.
+        i = isolate(st, i, start, end)
     return passing_share(st, k, i) >= 0.5, min(end, st.ext_end[i])
 
 
 @kernel
 def passing_share(st, k, i):
-    """Share of the pages in memory of extent `i` that scheme `k`'s filters let through, 0 to 1."""
+    """Share of the pages in memory of extent `i` that scheme `k`'s filters let through, 0 to 1.
+
+    If the scheme asks for young pages, they count as old from now on until they are used again.
+    """
     # What a core filter allows the operations layer does not look at.
-    if st.scheme[k, S_LIMITS] & LIMIT_OPS == 0 or st.quota[k, Q_ALLOWED] != 0:
+    limits = st.scheme[k, S_LIMITS]
+    if limits & LIMIT_OPS == 0 or st.quota[k, Q_ALLOWED] != 0:
         return 1.0
-    huge = 0.0
+    huge = young = 0.0
     if st.ext_more.shape[1] > 0:
         huge = st.ext_more[i, X_HUGE] / max(1, resident_pages(st, i))
+    if limits & LIMIT_YOUNG != 0:
+        young = 1.0 - old_share(st, i)
     share = 0.0
     for is_huge in range(2):
-        part = huge if is_huge == 1 else 1.0 - huge
-        if part > 0.0 and _passes(st, k, st.ext_area[i], is_huge == 1):
-            share += part
+        for is_young in range(2):
+            part = (huge if is_huge == 1 else 1.0 - huge) * (young if is_young == 1 else 1.0 - young)
+            if part > 0.0 and _passes(st, k, st.ext_area[i], is_huge == 1, is_young == 1):
+                share += part
     return share
 
 
 @kernel
-def _passes(st, k, area, is_huge):
+def _passes(st, k, area, is_huge, is_young):
     s = st.scheme[k]
     for f in range(s[S_LAST_CORE_FILTER], s[S_LAST_FILTER]):
         row = st.filter[f]
         kind = row[FL_TYPE]
-        # A page that is not mapped anywhere belongs to no process.
+        # Of what the simulated machine has, nothing is unmapped.
         has = False
         if kind == FILTER_ANON:
             has = st.area_anon[area] != 0
         elif kind == FILTER_MEMCG:
             has = True
+        elif kind == FILTER_YOUNG:
+            has = is_young
         elif kind == FILTER_HUGE:
             has = row[FL_LOW] <= (_HUGE_PAGE if is_huge else _PAGE) <= row[FL_HIGH]
         if has == (row[FL_MATCHING] != 0):

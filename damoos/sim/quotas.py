@@ -83,7 +83,7 @@ def set_effective_quota(st, k):
             # In two steps, as the kernel's mult_frac(), so that long runs don't overflow.
             whole, rest = q[Q_TOTAL_SZ] // q[Q_TOTAL_NS], q[Q_TOTAL_SZ] % q[Q_TOTAL_NS]
             throughput = whole * 1_000_000 + rest * 1_000_000 // q[Q_TOTAL_NS]
-        in_time = throughput * s[S_MS]
+        in_time = throughput * s[S_MS] if s[S_MS] <= _MOST // max(throughput, 1) else _MOST
         if st.n[KERNEL] >= V7_3:
             in_time = max(in_time, _PAGE)
         esz = min(esz, in_time)

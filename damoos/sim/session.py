@@ -29,6 +29,8 @@ from .state import (
     AGGR_US,
     ASKED_AGGR_US,
     ASKED_SAMPLE_US,
+    C_FAULT,
+    C_STALL,
     CUR,
     DONE,
     GOAL_ACCESS_BP,
@@ -319,6 +321,8 @@ class SimSession:
             asked=self._asked,
             applied=self._applied_now(),
             trace=self._full_trace() if self._trace else None,
+            # As vmstat.stall_us, which goals see.
+            stall_s=float(n[MAJOR_FAULTS] * state.c[C_FAULT] * state.c[C_STALL]) / 1e6,
             versions=versions(),
         )
 
@@ -327,6 +331,8 @@ class SimSession:
         if self._applied is None:
             return None
         context, n = self._applied.context, self._state.n
+        if (n[SAMPLE_US], n[AGGR_US]) == (context.intervals.sample_us, context.intervals.aggr_us):
+            return self._applied
         intervals = dataclasses.replace(context.intervals, sample_us=int(n[SAMPLE_US]), aggr_us=int(n[AGGR_US]))
         return self._applied.with_context(dataclasses.replace(context, intervals=intervals))
 

@@ -24,6 +24,7 @@ from .layout import PAGE, Layout
 from .machine import THP_MODES, Machine, Node
 from .monitored import View, view_of
 from .program import compile_program
+from .remember import remember
 from .rng import NR_STREAMS, seed_streams
 
 # Integers of a run: `State.n`.
@@ -94,7 +95,7 @@ C_SIZE = 48
 
 # Columns of `State.ext_more` and `area_more`, as many as are in use. First what holds for a whole extent: advice (0
 # none, 1 hugepage, 2 nohugepage; of an area: pages whose first touch makes a huge page), and when its pages were last
-# seen as old or young (`lru.old_pages`). Then how many of the pages in memory are in huge mappings, deprioritised,
+# seen as old or young (`lru.old_share`). Then how many of the pages in memory are in huge mappings, deprioritised,
 # prioritised, and on node 1, 2, ...
 X_ADVICE, X_SEEN, X_HUGE, X_DEPRIO, X_PRIO, X_NODE = range(6)
 BLOCK = 512
@@ -105,7 +106,7 @@ S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_
 S_SIZE = 32  # the others, and the columns of `quota`, `goal`, `filter`: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
-Q_SIZE, G_SIZE, FL_SIZE = 12, 4, 5
+Q_SIZE, G_SIZE, FL_SIZE = 12, 5, 5
 NR_SCORES = 100
 A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE, A_LRU_PRIO, A_LRU_DEPRIO = (
     range(10)
@@ -235,7 +236,8 @@ class State(NamedTuple):
     ext_untouched: Annotated[Ints, "E", BUFFER]  # pages never touched
     ext_more: Annotated[Ints, "E", "Y"]  # see X_ADVICE
     area_more: Annotated[Ints, "A", "Y"]
-    node_room: Annotated[Ints, "N"]  # pages of memory left on a node
+    node_pages: Annotated[Ints, "N"]  # pages that a node has for the workload
+    node_room: Annotated[Ints, "N"]  # pages of them that are left
     node_factor: Annotated[Floats, 2, "N"]  # by how much a sequential, a random access takes longer there
     scheme: Annotated[Ints, "K", S_SIZE]
     scheme_dests: Annotated[Ints, "K", "N"]  # weights of the nodes that a scheme migrates to
@@ -251,6 +253,7 @@ class State(NamedTuple):
 
 
 FIELDS = declared(State)
+_EXTENT_BUFFERS = tuple(field.name for field in FIELDS if field.is_buffer and "E" in field.shape)
 
 
 @lru_cache(maxsize=256)
@@ -310,17 +313,46 @@ def build_state(
 ) -> tuple[State, Layout]:
     """The state before the first step, DAMON off, with room for that many regions and with that many columns of
     `ext_more` (`columns_in_use`). `view`: what is monitored (None: the process's address space)."""
+    first, layout = _first_state(workload, machine, pace, trace, max_nr_regions, schemes, columns, view)
+    state = State(*place(first.plan, first.block))
+    k = first.state.n[NR_EXTENTS]
+    for name in _EXTENT_BUFFERS:
+        getattr(state, name)[:k] = getattr(first.state, name)[:k]
+    state.f[SAMPLE_EVERY], state.n[EXACT] = sample_every_us, exact
+    state.rng[:] = seed_streams(seed)
+    return state, layout
+
+
+class _First(NamedTuple):
+    state: State
+    plan: Plan
+    block: Any
+
+
+@remember(16, by_value=False)
+def _first_state(
+    workload: MasimWorkload,
+    machine: Machine,
+    pace: Pace,
+    trace: bool,
+    max_nr_regions: int,
+    schemes: SchemeTables,
+    columns: int,
+    view: View | None,
+) -> tuple[_First, Layout]:
+    # What all runs of the same begin with.
     program = compile_program(workload, machine, pace)
     layout = program.layout
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
     sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
     nodes = machine.nodes or (Node(),)
-    view = view or view_of(Context(), layout, 0, seed)
+    view = view or view_of(Context(), layout, 0, 0)
     sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
     if view.ranges is not None:
         sizes["G"] = len(view.ranges)
     sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
-    state = allocate(sizes)
+    at = _plan(tuple(sorted(sizes.items())))
+    state = State(*place(at))
     ranges = (
         {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
     )
@@ -329,14 +361,12 @@ def build_state(
     for name, rows in schemes._asdict().items():
         getattr(state, name)[:] = rows
     n, f = state.n, state.f
-    f[SAMPLE_EVERY] = sample_every_us
-    n[TRACE], n[EXACT] = trace, exact
+    n[TRACE] = trace
     n[KERNEL] = kernel_number(machine.kernel)
     n[PHYSICAL], n[FOLLOWS] = view.physical, view.ranges is None
     state.c[:] = _costs(machine, pace, physical=view.physical)
-    state.rng[:] = seed_streams(seed)
     state.draw_n[:] = n[SEEN_PHASE] = -1
-    state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
+    state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
     state.node_factor[:] = [[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]
     size = state.area_end - state.area_start
     extents = np.flatnonzero(state.area_hot == 0)
@@ -355,7 +385,7 @@ def build_state(
     f[NEXT_COLLAPSE] = machine.khugepaged_us
     if columns > 0:
         _place_at_start(state, layout)
-    return state, layout
+    return _First(state, at, state.table.base), layout
 
 
 def _place_at_start(state: State, layout: Layout) -> None:
@@ -385,12 +415,16 @@ def _place_at_start(state: State, layout: Layout) -> None:
 
 
 def columns_in_use(machine: Machine, schemes: Iterable[Scheme], *, physical: bool) -> int:
-    """How many columns of `State.ext_more` the machine, the schemes' actions and monitoring of physical memory need;
-    none cost nothing."""
+    """How many columns of `State.ext_more` the machine, the schemes and monitoring of physical memory need; none cost
+    nothing."""
     if len(machine.nodes) > 1:
         return X_NODE + len(machine.nodes) - 1
     needed = physical or machine.limit_bytes > 0 or machine.thp == "always"
-    return X_NODE if needed or any(s.action in _OF_HUGE_PAGES for s in schemes) else 0
+    return X_NODE if needed or any(_needs_columns(s) for s in schemes) else 0
+
+
+def _needs_columns(scheme: Scheme) -> bool:
+    return scheme.action in _OF_HUGE_PAGES or any(f.type == "young" for f in scheme.ops_filters)
 
 
 def _costs(machine: Machine, pace: Pace, *, physical: bool) -> np.ndarray:

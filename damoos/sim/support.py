@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 from damoos.damon.features import missing_on
 from damoos.damon.kdamonds import Kdamonds
-from damoos.damon.quotas import MEMCG_METRICS, QuotaGoal
+from damoos.damon.quotas import MEMCG_METRICS, NODE_METRICS, QuotaGoal
 from damoos.damon.schemes import Scheme
 from damoos.damon.validation import validate
 from damoos.errors import BackendError, KdamondsError
@@ -19,11 +19,11 @@ from .tables import METRICS
 
 WORKLOAD_CGROUP = "/workload"
 """The simulated workload's cgroup."""
-SIMULATED_OPS_FILTERS = ("anon", "memcg", "hugepage_size", "unmapped")
+SIMULATED_OPS_FILTERS = ("anon", "memcg", "young", "hugepage_size", "unmapped")
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
-    "goals": "active_mem_bp and inactive_mem_bp are not simulated",
-    "filters": "active and young of the operations layer are not simulated",
+    "goals": "node_eligible_mem_bp is not simulated",
+    "filters": "active of the operations layer is not simulated",
 }
 
 
@@ -96,10 +96,20 @@ def _check_goal(where: str, goal: QuotaGoal, machine: Machine, ops: str) -> None
         )
     if goal.target_metric not in METRICS:
         raise _no(f"{where}.target_metric", goal.target_metric, ", ".join(METRICS))
-    if goal.target_metric.startswith("node_"):
-        _check_memory(f"{where}.target_metric", goal.target_metric, machine)
+    if goal.target_metric in NODE_METRICS:
+        _check_node(f"{where}.target_metric", goal, machine)
     if goal.target_metric in MEMCG_METRICS:
         _check_cgroup(f"{where}.path", goal.path)
+
+
+def _check_node(where: str, goal: QuotaGoal, machine: Machine) -> None:
+    if not machine.nodes:
+        _check_memory(where, goal.target_metric, machine)
+    elif 0 <= goal.nid < len(machine.nodes) and machine.nodes[goal.nid].memory_bytes == 0:
+        raise BackendError(
+            f"{where}: {goal.target_metric} depends on how much memory node {goal.nid} has, which model "
+            f"{machine.name} does not say; give that node memory_bytes"
+        )
 
 
 def _check_cgroup(where: str, path: str) -> None:

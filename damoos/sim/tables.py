@@ -13,6 +13,7 @@ from damoos.damon.kdamonds import Context
 from damoos.damon.quotas import QuotaGoal, Quotas
 from damoos.damon.schemes import Action, Scheme
 
+from .remember import remember
 from .state import (
     ACTIONS,
     FL_SIZE,
@@ -56,7 +57,7 @@ from .state import (
     S_MID,
     S_LOW,
 ) = range(10, S_SIZE)
-LIMIT_QUOTA, LIMIT_CORE, LIMIT_OPS, LIMIT_WMARK = 1, 2, 4, 8
+LIMIT_QUOTA, LIMIT_CORE, LIMIT_OPS, LIMIT_WMARK, LIMIT_YOUNG = 1, 2, 4, 8, 16
 SCORE_SAME, SCORE_HOT, SCORE_COLD = 0, 1, 2
 TUNER_CONSIST, TUNER_TEMPORAL = 0, 1
 METRIC_FREE = 1
@@ -81,7 +82,7 @@ METRIC_FREE = 1
 ) = range(Q_SIZE)
 NOWHERE = np.int64(-(2**62))
 
-G_METRIC, G_TARGET, G_CURRENT, G_LAST = range(4)
+G_METRIC, G_TARGET, G_CURRENT, G_LAST, G_NODE = range(G_SIZE)
 (
     METRIC_USER,
     METRIC_PSI,
@@ -89,7 +90,9 @@ G_METRIC, G_TARGET, G_CURRENT, G_LAST = range(4)
     METRIC_NODE_FREE,
     METRIC_MEMCG_USED,
     METRIC_MEMCG_FREE,
-) = range(6)
+    METRIC_ACTIVE,
+    METRIC_INACTIVE,
+) = range(8)
 METRICS = {
     "user_input": METRIC_USER,
     "some_mem_psi_us": METRIC_PSI,
@@ -97,6 +100,8 @@ METRICS = {
     "node_mem_free_bp": METRIC_NODE_FREE,
     "node_memcg_used_bp": METRIC_MEMCG_USED,
     "node_memcg_free_bp": METRIC_MEMCG_FREE,
+    "active_mem_bp": METRIC_ACTIVE,
+    "inactive_mem_bp": METRIC_INACTIVE,
 }
 
 FL_TYPE, FL_MATCHING, FL_ALLOW, FL_LOW, FL_HIGH = range(5)
@@ -125,6 +130,7 @@ _SCORED = {
 }
 
 
+@remember(64)
 def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> SchemeTables:
     """The schemes of a context, not applied yet; sizes in bytes, saturated to 63 bits; `base_address`: of page 0."""
     scheme = np.zeros((len(context.schemes), S_SIZE), np.int64)
@@ -193,6 +199,7 @@ def _fill_pattern(row: np.ndarray, s: Scheme) -> None:
         | LIMIT_CORE * bool(s.core_filters)
         | LIMIT_OPS * bool(s.ops_filters)
         | LIMIT_WMARK * (s.watermarks.metric != "none")
+        | LIMIT_YOUNG * any(f.type == "young" for f in s.ops_filters)
     )
 
 
@@ -214,7 +221,7 @@ def _fill_watermarks(row: np.ndarray, s: Scheme) -> None:
 
 
 def _goal_row(goal: QuotaGoal) -> list[int]:
-    return [METRICS[goal.target_metric], min(goal.target_value, _I63), min(goal.current_value, _I63), -1]
+    return [METRICS[goal.target_metric], min(goal.target_value, _I63), min(goal.current_value, _I63), -1, goal.nid]
 
 
 def _filter_row(f: Filter, base_address: int) -> list[int]:

@@ -19,6 +19,8 @@ from .state import (
     TAKEN,
     UNTOUCHED,
     WORKLOAD_PAGES,
+    X_DEPRIO,
+    X_NODE,
 )
 
 _LEAST_LIMIT = 1.0 / 16.0
@@ -56,21 +58,57 @@ def _listed_pages(st, taken):
 
 
 @kernel
-def free_bp(st):
-    """Share of memory that is free, basis points."""
-    return int(free_pages(st) * 10_000.0 / st.c[C_MEMORY])
-
-
-@kernel
 def free_permil(st):
     """Share of memory that is free, permil. Kernel: damos_get_wmark_metric_value()."""
     return int(free_pages(st) * 1_000.0 / st.c[C_MEMORY])
 
 
 @kernel
-def memcg_used_bp(st):
-    """Share of memory that the workload, alone in its cgroup, has in use, basis points."""
-    return int(resident_pages(st) * 10_000.0 / st.c[C_MEMORY])
+def node_free_bp(st, node):
+    """Share of a NUMA node's memory that is free, basis points; of a machine without tiers, node 0 is all of it."""
+    if node < 0 or node >= st.node_room.size:
+        return 10_000
+    if st.node_room.size == 1:
+        return int(free_pages(st) * 10_000.0 / st.c[C_MEMORY])
+    return max(st.node_room[node], 0) * 10_000 // st.node_pages[node]
+
+
+@kernel
+def node_used_bp(st, node):
+    """Share of a NUMA node's memory that is in use, basis points."""
+    if node < 0 or node >= st.node_room.size:
+        return 0
+    if st.node_room.size == 1:
+        return int((st.c[C_MEMORY] - free_pages(st)) * 10_000.0 / st.c[C_MEMORY])
+    return (st.node_pages[node] - max(st.node_room[node], 0)) * 10_000 // st.node_pages[node]
+
+
+@kernel
+def memcg_used_bp(st, node):
+    """Share of a NUMA node's memory that the workload, alone in its cgroup, has in use, basis points."""
+    if node < 0 or node >= st.node_room.size:
+        return 0
+    pages = resident_pages(st)
+    if st.node_room.size == 1:
+        return int(pages * 10_000.0 / st.c[C_MEMORY])
+    far = on_node = 0
+    for x in range(X_NODE, st.area_more.shape[1]):
+        for a in range(st.area_more.shape[0]):
+            far += st.area_more[a, x]
+            if x == X_NODE + node - 1:
+                on_node += st.area_more[a, x]
+    # A few pages of the program itself have no place on a node.
+    return min((on_node if node > 0 else pages - far) * 10_000 // st.node_pages[node], 10_000)
+
+
+@kernel
+def active_bp(st):
+    """Share of the workload's memory that is on the active lists, basis points: all but what was deprioritised."""
+    inactive = 0
+    if st.area_more.shape[1] > X_DEPRIO:
+        for a in range(st.area_more.shape[0]):
+            inactive += st.area_more[a, X_DEPRIO]
+    return 10_000 - inactive * 10_000 // max(1, resident_pages(st))
 
 
 @kernel

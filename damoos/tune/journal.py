@@ -20,17 +20,19 @@ from damoos.damon.damo_format import to_damo
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import StudyError
 
+from .asktell import ask, new_study, tell
 from .detail import Detail
 from .outcome import Run, Trial, from_plain, to_plain
-from .strategies import MakeSampler
+from .strategies.seen import RECORD
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.samplers import BaseSampler
 
     from .space import Space, Value, Values
 
 STUDY_NAME = "damoos"
-HEADER, RECORD, RUNS, DETAIL = "damoos:header", "damoos:trial", "damoos:runs", "damoos:detail"
+HEADER, RUNS, DETAIL = "damoos:header", "damoos:runs", "damoos:detail"
 FORMAT_VERSION = 1
 
 Header = Mapping[str, str | int | float]
@@ -53,11 +55,8 @@ class Journal:
     """
 
     def __init__(self, path: Path, header: Header, objectives: int) -> None:
-        import optuna
-
-        # Optuna reports each trial by itself, and the same again as progress of ours would be noise.
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.path = path
+        self._memory = new_study(objectives)
         self._file = _locked(path)
         try:
             _drop_torn_line(self._file, path)
@@ -65,7 +64,6 @@ class Journal:
         except BaseException:
             self._file.close()
             raise
-        self._memory = optuna.create_study(directions=["maximize"] * objectives)
         self._memory.add_trials(self._study.get_trials())
         self._runs: dict[str, Any] = dict(self._study.user_attrs)
 
@@ -82,42 +80,23 @@ class Journal:
         found = self._memory.get_trials(deepcopy=False)
         return tuple(from_plain(Trial, t.user_attrs[RECORD], f"trial {t.number}") for t in found)
 
-    def propose(self, space: Space, make_sampler: MakeSampler, seed: int, start: Sequence[Values] = ()) -> Proposal:
+    @property
+    def next_number(self) -> int:
+        """The number of the trial that comes next."""
+        return len(self._memory.get_trials(deepcopy=False))
+
+    def propose(self, space: Space, sampler: BaseSampler, start: Sequence[Values] = ()) -> Proposal:
         """The next point: trial 0 is the space's default, the next ones are those of `start`; then comes what the
-        sampler with that seed thinks of the others."""
-        number = len(self._memory.get_trials(deepcopy=False))
-        if number <= len(start):
-            self._memory.enqueue_trial(space.defaults() if number == 0 else dict(start[number - 1]))
-        self._memory.sampler = make_sampler(seed)
-        trial = self._memory.ask()
-        values: dict[str, Value] = {}
-        for parameter in space.parameters:
-            if not space.active(parameter, values):
-                continue
-            if parameter.kind == "choice":
-                chosen = trial.suggest_categorical(parameter.name, parameter.choices)
-                assert chosen is not None
-                values[parameter.name] = chosen
-                continue
-            log = parameter.scale == "log"
-            if parameter.kind == "percent":
-                raw: float = trial.suggest_float(parameter.name, parameter.low, parameter.high, log=log)
-            else:
-                raw = trial.suggest_int(parameter.name, int(parameter.low), int(parameter.high), log=log)
-            values[parameter.name] = parameter.snap(raw)
+        sampler thinks of the others."""
+        number = self.next_number
+        fixed = None if number > len(start) else space.defaults() if number == 0 else start[number - 1]
+        trial, values = ask(self._memory, sampler, space, fixed)
         return Proposal(number, values, trial)
 
     def add(self, proposal: Proposal, record: Trial, excess_percent: float | None) -> None:
         """Writes a finished trial. `excess_percent`: by how much it passes the objective's limit (None: it failed)."""
-        from optuna.trial import TrialState
-
-        trial = proposal.trial
-        trial.set_user_attr(RECORD, to_plain(record))
-        if excess_percent is None:
-            self._memory.tell(trial, state=TrialState.FAIL)
-        else:
-            trial.set_constraint("runtime_overhead", excess_percent)
-            self._memory.tell(trial, list(record.values))
+        proposal.trial.set_user_attr(RECORD, to_plain(record))
+        tell(self._memory, proposal.trial, record.values, excess_percent)
         self._study.add_trial(self._memory.get_trials(deepcopy=False)[proposal.number])
 
     def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...] | None:

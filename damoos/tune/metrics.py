@@ -22,7 +22,8 @@ MIB = 2**20
 @dataclass(frozen=True)
 class Metric:
     """`title`: what it is, with its unit; `value`: of a run and its baseline. `higher`: whether more is better.
-    `needs`: "snapshots" taken while the workload runs, or the "truth" of what it has in use, too."""
+    `needs`: "snapshots" taken while the workload runs, of which "truth" also wants to know what it has in use; that and
+    what needs the "simulator" is not to be had elsewhere."""
 
     title: str
     value: Callable[[Run, Run], float]
@@ -60,10 +61,15 @@ def _hot_set(run: Run, base: Run) -> float:
     return found
 
 
+def _measured(value: float | None, name: str) -> float:
+    if value is None:
+        raise WorkloadError(f"{name}: not measured on this backend")
+    return value
+
+
 def _rss_last(run: Run, base: Run) -> float:
-    if run.rss_last_bytes is None or base.rss_last_bytes is None:
-        raise WorkloadError("rss-last: not kept by the version of damoos that did this run")
-    return overhead_percent(run.rss_last_bytes, base.rss_last_bytes)
+    now, before = _measured(run.rss_last_bytes, "rss-last"), _measured(base.rss_last_bytes, "rss-last")
+    return overhead_percent(now, before)
 
 
 def _percentile_metrics() -> dict[str, Metric]:
@@ -93,6 +99,22 @@ METRICS: dict[str, Metric] = {
     "swap-in": Metric("MiB swapped in per s", lambda run, base: run.swap_in_bytes / run.runtime_s / MIB),
     "swap-out": Metric("MiB swapped out per s", lambda run, base: run.swap_out_bytes / run.runtime_s / MIB),
     "kdamond-cpu": Metric("kdamond CPU, % of one CPU", lambda run, base: 100.0 * run.kdamond_cpu_s / run.runtime_s),
+    "psi": Metric(
+        "time stalled for memory, %",
+        lambda run, base: 100.0 * _measured(run.stall_s, "psi") / run.runtime_s,
+        needs="simulator",
+    ),
+    "huge": Metric(
+        "mean of memory in huge pages, MiB",
+        lambda run, base: _measured(run.huge_mean_bytes, "huge") / MIB,
+        higher=True,
+        needs="simulator",
+    ),
+    "far": Metric(
+        "mean of memory on NUMA nodes other than 0, MiB",
+        lambda run, base: _measured(run.far_mean_bytes, "far") / MIB,
+        needs="simulator",
+    ),
     "hot-set": Metric("memory in use that DAMON knew of (F1), %", _hot_set, higher=True, needs="truth"),
     "wss-mean": Metric(
         "mean working set, MiB", lambda run, base: _observed(run).wss_mean_bytes / MIB, needs="snapshots"

@@ -19,6 +19,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from damoos.backend.result import Result
 from damoos.errors import InputError, WorkloadError
 
@@ -82,9 +85,14 @@ class Objective:
 
     @property
     def needs(self) -> set[str]:
-        """What runs have to give beside their results: "snapshots", "truth" (see `Metric.needs`)."""
+        """What is needed beside the results of runs: "snapshots", "truth", "simulator" (see `Metric.needs`)."""
         used = (*self.metrics, *(constraint.metric for constraint in self.constraints))
         return {METRICS[name].needs for name in used} - {""}
+
+    @property
+    def observes(self) -> bool:
+        """Whether DAMON has to be looked at while the workload runs."""
+        return bool(self.needs & {"snapshots", "truth"})
 
     def repeat(self, run: Run, base: Run) -> Repeat:
         """A run beside its baseline run of the same seed, with the score of this pair.
@@ -189,7 +197,14 @@ def run_of(result: Result) -> Run:
         metric=result.metric,
         rss_last_bytes=result.rss_last_bytes,
         observed=result.observed,
+        stall_s=result.stall_s,
+        huge_mean_bytes=_mean_or_none(result.samples.huge_bytes),
+        far_mean_bytes=_mean_or_none(result.samples.far_bytes),
     )
+
+
+def _mean_or_none(values: NDArray[np.int64] | None) -> float | None:
+    return None if values is None or not values.size else float(values.mean())
 
 
 def comparable_metric(run: Run) -> float:

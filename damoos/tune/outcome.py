@@ -93,7 +93,8 @@ class ObjectiveInfo:
 @dataclass(frozen=True)
 class Run:
     """What one run measured; times in s of the outcome's `time_kind`. `metric`: the workload's own number; `observed`:
-    what DAMON's snapshots came to, where the objective asks for that."""
+    what DAMON's snapshots came to, where the objective asks for that; `stall_s`: stalled for memory; `huge_mean_bytes`,
+    `far_mean_bytes`: in huge mappings and on NUMA nodes other than 0, means of the samples; None: not measured."""
 
     seed: int
     runtime_s: float
@@ -106,6 +107,9 @@ class Run:
     metric: float | None = _later(None)
     rss_last_bytes: int | None = _later(None)
     observed: Observed | None = _later(None)
+    stall_s: float | None = _later(None)
+    huge_mean_bytes: float | None = _later(None)
+    far_mean_bytes: float | None = _later(None)
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,8 @@ from .outcome import ParameterInfo
 from .place import SAMPLE_INTERVAL, SAMPLES_PER_AGGREGATION, Kind, Value, get, order_of, put
 
 Values = Mapping[str, Value]
+Point = Sequence[float] | NDArray[np.floating]
+"""Coordinates in [0, 1], one a parameter."""
 Scale = Literal["linear", "log"]
 
 PAGE = 4096
@@ -45,7 +47,8 @@ class Parameter:
     """One tunable parameter. `low` ≤ `default` ≤ `high` in the kind's unit, or one of `choices`.
 
     `place`: where it goes, see `damoos.tune.place`. `since`: first Linux version that has the field ("" is any).
-    `when`: the parameter counts only if this holds; otherwise the space's base kdamonds keep their value.
+    `step`: only low, low + step, … are meant, on a linear scale, in place of the grid that reads well; high is one of
+    them. `when`: the parameter counts only if this holds; otherwise the space's base kdamonds keep their value.
     Raises ConfigError if the numbers don't fit together.
     """
 
@@ -60,6 +63,7 @@ class Parameter:
     choices: tuple[Value, ...] = ()
     since: str = ""
     when: Condition | None = None
+    step: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind == "choice":
@@ -70,6 +74,8 @@ class Parameter:
             raise ConfigError("low must be below high", field=self.name, value=self.range_text)
         if self.scale == "log" and self.low <= 0:
             raise ConfigError("a log scale starts above 0", field=self.name, value=self.text(self.low))
+        if self.step is not None:
+            self._check_step(self.step)
         assert isinstance(self.default, int | float)
         if not self.low <= self.default <= self.high:
             raise ConfigError("out of range", field=self.name, value=self.text(self.default), allowed=self.range_text)
@@ -79,9 +85,11 @@ class Parameter:
 
     def snap(self, value: float) -> float | int:
         """The nearest value of the grid, inside the range."""
-        if self.kind == "time":
+        if self.step is not None:
+            near: float | int = self.low + round((value - self.low) / self.step) * self.step
+        elif self.kind == "time":
             digits = _TIME_DIGITS - 1 - math.floor(math.log10(value)) if value >= 1 else 0
-            near: float | int = round(round(value), min(digits, 0))
+            near = round(round(value), min(digits, 0))
         elif self.kind == "size":
             near = round(value / PAGE) * PAGE
         elif self.kind == "percent":
@@ -144,6 +152,15 @@ class Parameter:
             since=self.since,
         )
 
+    def _check_step(self, step: float) -> None:
+        steps = (self.high - self.low) / step if step > 0 else 0.0
+        whole = self.kind == "percent" or (step == int(step) and self.low == int(self.low))
+        if self.scale == "log" or steps < 1 or abs(steps - round(steps)) > 1e-9 or not whole:
+            allowed = "a linear scale, and a step that divides the range"
+            raise ConfigError(
+                "does not fit its step", field=self.name, value=f"{self.range_text}, {step:g}", allowed=allowed
+            )
+
     def _ends(self) -> tuple[float, float]:
         return (math.log(self.low), math.log(self.high)) if self.scale == "log" else (self.low, self.high)
 
@@ -191,7 +208,7 @@ class Space:
         """Whether `parameter` counts, given the values of those before it."""
         return parameter.when is None or values.get(parameter.when.name) in parameter.when.values
 
-    def decode(self, point: Sequence[float] | NDArray[np.floating]) -> dict[str, Value]:
+    def decode(self, point: Point) -> dict[str, Value]:
         """The values of the active parameters at a point of [0, 1]^d; coordinates outside are clipped."""
         values: dict[str, Value] = {}
         for parameter, coordinate in zip(self.parameters, point, strict=True):

@@ -33,8 +33,9 @@ from .outcome import Outcome, Run, Trial
 from .preset import Env, load_env
 from .program import deployable, digest, find_workload, speed_of, workload_info
 from .request import StudyRequest
-from .seeds import Stream, run_seeds, sampler_seed
+from .seeds import Stream, run_seeds
 from .strategies import check_strategy, find_strategy
+from .strategies.base import Ask, Strategy
 from .trial import Bench, evaluate
 from .verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, nr_runs, verify
 from .warm import Start, read_start
@@ -52,6 +53,7 @@ class _Setting:
     kernel: str
     effort: Effort
     start: Start | None
+    strategy: Strategy
     header: Header = field(repr=False)
 
 
@@ -73,7 +75,7 @@ def run_study(
 
 def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
     request, objective, effort = setting.request, setting.objective, setting.effort
-    bench = Bench.of(setting.backend, setting.workload, observes=bool(objective.needs))
+    bench = Bench.of(setting.backend, setting.workload, observes=objective.observes, feed=setting.env.feed)
     with Journal(request.study, setting.header, max(len(objective.metrics), 1)) as journal:
         first = run_seeds(request.seed, Stream.VERIFY, 1)[0]
         meter = Meter(bench, journal, on_progress, repeats=effort.repeats, detail_seed=first)
@@ -111,11 +113,11 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
         else tuple(parse_constraint(text) for text in request.constraints),
         speed=speed_of(workload),
     )
-    if "truth" in objective.needs and backend.time_kind != "simulated":
+    if objective.needs & {"truth", "simulator"} and backend.time_kind != "simulated":
         raise InputError(
-            "only a simulated workload tells what it has in use",
+            "has metrics that only the simulator knows",
             field="objective",
-            value=f"hot-set on {backend.name}",
+            value=f"{objective.info().description} on {backend.name}",
             allowed="--backend sim:MACHINE",
         )
     check_strategy(request.strategy)
@@ -125,6 +127,8 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
         effort = dataclasses.replace(effort, repeats=request.repeats)
     # Nothing heavy is loaded up to here, so that a machine that can't be used is known at once.
     kernel = backend.probe().kernel
+    strategy = find_strategy(request.strategy)
+    strategy.check(env.space, max(len(objective.metrics), 1))
     for parameter in env.space.parameters:
         if parameter.since and kernel_version(parameter.since) > kernel_version(kernel):
             raise ConfigError(
@@ -137,7 +141,9 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
         # It says so before there is a journal.
         backend.start(workload, None, 0).close()
     header = _header(request, workload, env, objective, backend, effort, start)
-    return _Setting(request, workload, env, objective, backend, kernel, effort, start, header)
+    if strategy.uses_budget:
+        header = {**header, "trials": request.trials}
+    return _Setting(request, workload, env, objective, backend, kernel, effort, start, strategy, header)
 
 
 def _header(
@@ -176,7 +182,6 @@ def _header(
 
 def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[Trial, ...]:
     request, journal, space = setting.request, meter.journal, setting.env.space
-    make_sampler = find_strategy(request.strategy)
     start = () if setting.start is None else setting.start.points
     trials = list(journal.trials())
     for trial in trials:
@@ -184,7 +189,8 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
     meter.enter("search", len(trials), max(request.trials, len(trials)))
     while len(trials) < request.trials:
         number = len(trials)
-        proposal = journal.propose(space, make_sampler, sampler_seed(request.seed, number), start)
+        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, request.trials))
+        proposal = journal.propose(space, sampler, start)
         trial = evaluate(meter.run, space, setting.objective, number, proposal.values, baseline)
         failed = trial.state == "failed"
         # Where the default can't run nothing can; a workload that fails under it may do well under others.

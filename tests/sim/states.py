@@ -12,7 +12,7 @@ from damoos.damon.schemes import Scheme
 from damoos.sim import regions as compiled
 from damoos.sim.handle import Handle, handle_of
 from damoos.sim.jit import callable_kernel
-from damoos.sim.machine import load_machine
+from damoos.sim.machine import Machine, load_machine
 from damoos.sim.state import (
     AGGR_US,
     CUR,
@@ -36,6 +36,9 @@ RegionRow = tuple[int, int, int, int, int]
 TINY = MasimWorkload("tiny", (Region("r", 1 << 24),), (Phase("p", 1000, (Pattern("r", False, 4096, 1),)),))
 
 
+LAB = load_machine("vm-lab")
+
+
 def state_of(
     regions: Iterable[Sequence[int]],
     *,
@@ -46,13 +49,14 @@ def state_of(
     seed: int = 1,
     schemes: Iterable[Scheme] = (),
     kernel: str = "7.3",
+    machine: Machine = LAB,
     columns: int = 0,
 ) -> tuple[State, Handle]:
     """A state with these regions; counters that are left out are 0. `columns`: see `build_state`."""
     rows = [tuple(r) + (0,) * (5 - len(tuple(r))) for r in regions]
     state, _ = build_state(
         TINY,
-        dataclasses.replace(load_machine("vm-lab"), kernel=kernel),
+        dataclasses.replace(machine, kernel=kernel),
         Pace(prefault=True),
         seed,
         sample_every_us=1e5,

@@ -8,7 +8,7 @@ from damoos.damon.filters import Filter
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.sim import filters, memory, ops_filters, schemes
 from damoos.sim.jit import callable_kernel
-from damoos.sim.state import ST_PASSED, X_HUGE
+from damoos.sim.state import PASSED, ST_PASSED, X_HUGE
 from damoos.sim.tables import default_rejects
 
 from .states import state_of
@@ -108,6 +108,39 @@ def test_huge_pages_pass_by_their_size() -> None:
     huge = Filter("hugepage_size", True, True, min=1 << 20, max=1 << 30)
     assert passing(huge, end=4096, huge=1024) == 1024
     assert passing(Filter("hugepage_size", True, False, min=1 << 20, max=1 << 30), end=4096, huge=1024) == 3072
+
+
+def test_young_pages_pass_until_they_were_seen() -> None:
+    scheme = Scheme(Action.STAT, ANYTHING, ops_filters=(Filter("young", True, True),))
+    state, handle = state_of([(0, 1000)], schemes=[scheme], columns=X_HUGE + 1)
+    found = []
+    for _ in range(3):
+        apply_schemes(handle)
+        state.n[PASSED] += 20
+        found.append(int(state.stats[0, ST_PASSED]) // PAGE)
+    # All were used when they became resident, and none since.
+    assert found == [1000, 1000, 1000]
+    state.area_touched[state.ext_area[first_extent(handle, 0)]] = 0.5
+    apply_schemes(handle)
+    assert int(state.stats[0, ST_PASSED]) // PAGE == 1500
+
+
+@pytest.mark.parametrize(
+    ("order", "young", "old"),
+    [
+        ((ANON_ALLOW, Filter("young", True, False)), True, True),
+        ((Filter("young", True, False), ANON_ALLOW), False, True),
+        ((Filter("young", False, False),), True, False),
+    ],
+)
+def test_anonymous_pages_young_and_old(order, young: bool, old: bool) -> None:
+    scheme = Scheme(Action.STAT, ANYTHING, ops_filters=order)
+    state, handle = state_of([(0, 1000)], schemes=[scheme], columns=X_HUGE + 1)
+    apply_schemes(handle)
+    assert int(state.stats[0, ST_PASSED]) // PAGE == 1000 * young
+    state.n[PASSED] += 20
+    apply_schemes(handle)
+    assert int(state.stats[0, ST_PASSED]) // PAGE == 1000 * young + 1000 * old
 
 
 def test_what_a_core_filter_allows_passes_the_other_layer_too() -> None:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from damoos.damon.quotas import QuotaGoal, Quotas
+from damoos.damon.quotas import GOAL_METRICS, QuotaGoal, Quotas
 from damoos.damon.schemes import ANYTHING, Action, Scheme
-from damoos.sim import goals, intervals
+from damoos.sim import goals, intervals, vmstat
 from damoos.sim.jit import callable_kernel
-from damoos.sim.state import C_STALL, MAJOR_FAULTS
-from damoos.sim.tables import G_CURRENT
+from damoos.sim.machine import Node, load_machine
+from damoos.sim.state import C_MEMORY, C_MEMORY_USED, C_PCP, C_STALL, MAJOR_FAULTS, X_DEPRIO, X_NODE
+from damoos.sim.tables import G_CURRENT, METRICS
 
 from .states import state_of
 
 _feed = callable_kernel(goals.feed_loop_next_input)
 adaptation_bp = callable_kernel(intervals.adaptation_bp)
+active_bp = callable_kernel(vmstat.active_bp)
 goal_quota = callable_kernel(goals.goal_quota)
+memcg_used_bp = callable_kernel(vmstat.memcg_used_bp)
+node_free_bp = callable_kernel(vmstat.node_free_bp)
+node_used_bp = callable_kernel(vmstat.node_used_bp)
 
 U64 = 2**64 - 1
 
@@ -117,3 +124,37 @@ def test_the_temporal_tuner_gives_all_or_nothing() -> None:
 def test_goals_without_a_target_are_dropped() -> None:
     state, _ = state_of([(0, 10)], schemes=[scheme(QuotaGoal("user_input", 0, 5))])
     assert len(state.goal) == 0
+
+
+def test_shares_of_a_machine_without_tiers() -> None:
+    state, handle = state_of([])
+    # 4096 pages of the workload and 91 of its program are in memory.
+    state.c[C_MEMORY], state.c[C_MEMORY_USED], state.c[C_PCP] = 100_000, 10_000, 0
+    assert (node_used_bp(handle, 0), node_free_bp(handle, 0)) == (1418, 8581)
+    assert memcg_used_bp(handle, 0) == 418
+    # A node that is not there has nothing in use.
+    assert [node_used_bp(handle, 1), node_free_bp(handle, 1), memcg_used_bp(handle, -1)] == [0, 10_000, 0]
+
+
+def test_shares_of_nodes() -> None:
+    tiers = dataclasses.replace(load_machine("vm-lab"), nodes=(Node(12 << 20), Node(32 << 20)))
+    state, handle = state_of([], machine=tiers, columns=X_NODE + 1)
+    assert state.node_room.tolist() == [0, 8192 - 1024]
+    assert [node_used_bp(handle, n) for n in (0, 1, 2)] == [10_000, 1250, 0]
+    assert [node_free_bp(handle, n) for n in (0, 1, 2)] == [0, 8750, 10_000]
+    assert [memcg_used_bp(handle, n) for n in (0, 1, 2)] == [10_000, 1250, 0]
+
+
+def test_what_was_deprioritised_is_inactive() -> None:
+    scheme_of = [scheme(QuotaGoal("active_mem_bp", 5_000)), scheme(QuotaGoal("inactive_mem_bp", 5_000))]
+    state, handle = state_of([], schemes=scheme_of, columns=X_NODE)
+    assert active_bp(handle) == 10_000
+    state.area_more[0, X_DEPRIO] = (4096 + 91) // 4
+    assert active_bp(handle) == 7_502
+    assert [goal_quota(handle, k) for k in (0, 1)] == [1, 1]
+    # The goal of half being inactive is half reached.
+    assert goal_quota(handle, 1) == 2
+
+
+def test_metrics_have_their_numbers() -> None:
+    assert set(METRICS) == set(GOAL_METRICS) - {"node_eligible_mem_bp"}

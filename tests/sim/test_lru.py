@@ -13,12 +13,12 @@ from damoos.workload.pace import Pace
 
 from .memory_states import PAGES, area, check_books, machine, memory_state
 
-cut_extent, first_extent, old_pages, prioritise, relieve, evict_some = (
+cut_extent, first_extent, old_share, prioritise, relieve, evict_some = (
     callable_kernel(k)
     for k in (
         memory.cut_extent,
         memory.first_extent,
-        lru.old_pages,
+        lru.old_share,
         lru.prioritise,
         lru.relieve,
         memory.evict_some,
@@ -29,22 +29,24 @@ cut_extent, first_extent, old_pages, prioritise, relieve, evict_some = (
 def test_pages_are_old_once_they_were_seen_and_not_used_since() -> None:
     state, handle = memory_state(machine(), X_NODE)
     i = first_extent(handle, 0)
-    assert old_pages(handle, i) == 0
-    assert old_pages(handle, i) == PAGES
+    assert old_share(handle, i) == 0.0
+    assert old_share(handle, i) == 1.0
     state.area_touched[area(state)] = 0.25
-    assert old_pages(handle, i) == pytest.approx(0.75 * PAGES, abs=150)
+    assert old_share(handle, i) == 0.75
     state.area_touched[area(state)] = 3.0
-    assert old_pages(handle, i) == 0
+    assert old_share(handle, i) == 0.0
 
 
 def test_a_part_of_an_extent_is_paged_out_with_its_marks() -> None:
     state, handle = memory_state(machine(thp="always"), X_NODE)
     i = first_extent(handle, 0)
-    prioritise(handle, i, X_DEPRIO)
+    prioritise(handle, i, X_DEPRIO, PAGES)
     assert evict_some(handle, i, 1000, X_DEPRIO) == 1000
     assert state.n[SWAPPED] == 1000 and state.ext_more[i, X_DEPRIO] == PAGES - 1000
     check_books(state)
-    prioritise(handle, i, X_PRIO)
+    prioritise(handle, i, X_PRIO, 500)
+    assert (state.ext_more[i, X_DEPRIO], state.ext_more[i, X_PRIO]) == (PAGES - 1500, 500)
+    prioritise(handle, i, X_PRIO, PAGES - 1000)
     assert (state.ext_more[i, X_DEPRIO], state.ext_more[i, X_PRIO]) == (0, PAGES - 1000)
     check_books(state)
 
@@ -52,7 +54,7 @@ def test_a_part_of_an_extent_is_paged_out_with_its_marks() -> None:
 def test_prioritised_pages_are_spared_errors_of_reclaim() -> None:
     state, handle = memory_state(machine(limit_bytes=3000 * 4096, lru_noise=1.0), X_NODE)
     cut_extent(handle, first_extent(handle, 2000), 2000)
-    prioritise(handle, first_extent(handle, 0), X_PRIO)
+    prioritise(handle, first_extent(handle, 0), X_PRIO, 2000)
     relieve(handle)
     assert PAGES - state.n[SWAPPED] <= 3000
     assert state.ext_swapped[first_extent(handle, 0)] == 0

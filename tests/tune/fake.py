@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from damoos.backend.base import Capabilities, Workload
+from damoos.backend.base import Capabilities, Placed, Workload
 from damoos.backend.registry import BACKENDS
 from damoos.backend.result import PhaseResult, Result, Samples
 from damoos.damon.kdamonds import Kdamonds
@@ -131,6 +131,9 @@ class FakeSession:
         edges = np.array([0, 8, 24], np.int64) << 20
         ages = np.array([1, int(self.now_s * 10)])
         return Snapshot(self.now_s, edges[:-1], edges[1:], np.array([10, 0]), ages, 5_000, 100_000)
+
+    def placed(self) -> tuple[Placed, ...]:
+        return ()
 
     def finish(self) -> Result:
         with self.lock:

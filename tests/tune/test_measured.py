@@ -466,3 +466,24 @@ def test_what_nothing_measures_can_not_be_an_objective(request_of: RequestOf) ->
         run_study(request_of(backend="fake:real", program=program, objective="pareto:runtime,rss"))
     watched = attach("pid", "1", 2, Metric("file", "/tmp/x"))
     assert run_study(request_of(backend="fake:real", program=watched, objective="pareto:runtime,rss", trials=3)).trials
+
+
+# ---- what DAMON saw ----
+
+
+@pytest.mark.parametrize("backend", MEASURED_BACKENDS)
+def test_the_working_set_is_an_objective_on_kernels(request_of: RequestOf, backend: str) -> None:
+    outcome = run_study(request_of(backend=backend, objective="metric:wss-p50", constraints=("idle-p75 <= 1.5",)))
+    assert outcome.objective.constraints == ("idle-p75 <= 1.5",)
+    runs = [repeat.run for trial in outcome.trials for repeat in trial.repeats]
+    # 8 of 24 MiB are in use; the others have been idle for a tenth of a second more than the run has lasted.
+    assert {trial.score for trial in outcome.trials} == {-8.0}
+    assert all(run.observed is not None and run.observed.hot_set_percent is None for run in runs)
+    assert {repeat.constrained for trial in outcome.trials for repeat in trial.repeats} == {(1.1,)}
+    assert all(run.observed is None for run in outcome.baseline)
+
+
+def test_what_only_the_simulator_knows_is_refused_elsewhere(request_of: RequestOf) -> None:
+    for asked in ({"objective": "metric:hot-set"}, {"constraints": ("psi <= 1",)}):
+        with pytest.raises(InputError, match="only the simulator knows"):
+            run_study(request_of(backend="fake:real", **asked))

@@ -131,6 +131,7 @@ def observed(hot_set: float | None = None) -> Observed:
 
 def test_what_damon_saw_can_be_an_objective() -> None:
     seen = dataclasses.replace(BASE, observed=observed(hot_set=80.0), swap_out_bytes=100 << 20)
+    seen = dataclasses.replace(seen, stall_s=5.0, huge_mean_bytes=4.0 * 2**20, far_mean_bytes=2.0 * 2**20)
 
     def score(name: str) -> float:
         return parse_objective(f"metric:{name}", 0.5, 10).repeat(seen, BASE).score
@@ -140,18 +141,23 @@ def test_what_damon_saw_can_be_an_objective() -> None:
     assert score("wss-mean") == -3 and score("wss-p50") == -middle
     assert score("idle-p50") == -middle and score("temperature-p50") == middle
     assert score("swap-out") == -1
+    assert (score("psi"), score("huge"), score("far")) == (-5, 4, -2)
 
 
 def test_an_objective_says_what_runs_must_give() -> None:
     assert parse_objective("damoos", 0.5, 10).needs == set()
     assert parse_objective("pareto:rss,wss-p95", 0.5, 10).needs == {"snapshots"}
     bounded = parse_objective("metric:rss", 0.5, 10, (parse_constraint("hot-set >= 90"),))
-    assert bounded.needs == {"truth"}
+    assert bounded.needs == {"truth"} and bounded.observes
+    assert parse_objective("metric:psi", 0.5, 10).needs == {"simulator"}
+    assert not parse_objective("metric:psi", 0.5, 10).observes
 
 
 def test_what_was_not_looked_at_can_not_be_judged() -> None:
     with pytest.raises(WorkloadError, match="no regions to look at"):
         parse_objective("metric:wss-p50", 0.5, 10).repeat(BASE, BASE)
+    with pytest.raises(WorkloadError, match="not measured"):
+        parse_objective("metric:huge", 0.5, 10).repeat(BASE, BASE)
     with pytest.raises(WorkloadError, match="not known"):
         parse_objective("metric:hot-set", 0.5, 10).repeat(dataclasses.replace(BASE, observed=observed()), BASE)
 

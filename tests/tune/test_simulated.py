@@ -22,7 +22,7 @@ def test_a_moving_workload_gets_better_than_the_documented_example(tmp_path: Pat
     assert means[0] > means[1] > means[2]
 
 
-@pytest.mark.parametrize("env", ["reclaim-quota", "reclaim-goal"])
+@pytest.mark.parametrize("env", ["reclaim-quota", "reclaim-goal", "reclaim-feedback"])
 def test_quotas_and_goals_can_be_tuned(env: str, tmp_path: Path) -> None:
     outcome = run_study(StudyRequest(workload="stairs", env=env, study=tmp_path / "j", trials=25))
     verification = outcome.verification
@@ -54,5 +54,5 @@ def test_monitoring_learns_more_of_what_is_in_use_than_at_the_kernels_defaults(t
     assert found.feasible and found.score.low > documented.score.high > 0
     assert 100.0 >= found.score.mean > documented.score.mean + 5
     cpu = [100 * r.run.kdamond_cpu_s / r.run.runtime_s for r in found.repeats]
-    assert sum(cpu) / len(cpu) <= 0.5
+    assert sum(cpu) / len(cpu) <= 0.6
     assert outcome.recommended["kdamonds"][0]["contexts"][0]["schemes"] == []

@@ -16,7 +16,6 @@ from damoos.errors import InputError, StudyError
 from damoos.tune.outcome import Outcome
 from damoos.tune.outputs import write_outputs
 from damoos.tune.request import StudyRequest
-from damoos.tune.strategies import STRATEGIES
 from damoos.tune.study import run_study
 from damoos.tune.verify import ranking
 
@@ -33,7 +32,7 @@ def other(request_of: RequestOf, tmp_path: Path) -> Outcome:
     return outcome
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", ("random", "tpe", "border"))
 @pytest.mark.parametrize("best", [1, 5])
 def test_the_best_points_come_right_after_the_default(
     request_of: RequestOf, tmp_path: Path, other: Outcome, strategy: str, best: int
@@ -54,7 +53,7 @@ def test_result_and_folder_are_the_same_start(request_of: RequestOf, tmp_path: P
     assert one.trials == two.trials
 
 
-@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("strategy", ("random", "tpe", "border"))
 def test_stopped_anywhere_it_ends_as_if_never_stopped(
     request_of: RequestOf, tmp_path: Path, other: Outcome, strategy: str
 ) -> None:

@@ -1,37 +1,75 @@
-"""What proposes the next point, by name: functions that make an Optuna sampler.
+"""What proposes the next point, by name.
 
-A sampler is made anew for each trial, from a seed of (study, trial), and sees nothing but the trials before. So a study
-that was interrupted proposes what it would have proposed anyway. Adding a strategy is adding a line here.
+Each strategy is one module with a `STRATEGY`: what it is in words, what it can take, and a function that makes an
+Optuna sampler. A sampler is made anew for each trial, from a seed of (study, trial), and sees nothing but the trials
+before. So a study that was interrupted proposes what it would have proposed anyway. Adding a strategy here is adding a
+line; other packages add theirs through the entry point group `damoos.strategies`, whose names lead to a `Strategy`.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
-from collections.abc import Callable
+from importlib import metadata
 from typing import TYPE_CHECKING
 
 from damoos.errors import InputError
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
+    from .base import Strategy
 
-MakeSampler = Callable[[int], "BaseSampler"]
+GROUP = "damoos.strategies"
 
 # Named, not imported: optuna is loaded when a study needs it.
 STRATEGIES: dict[str, str] = {
-    "tpe": "damoos.tune.strategies.tpe:make_sampler",
-    "random": "damoos.tune.strategies.random:make_sampler",
+    "default": "damoos.tune.strategies.default:STRATEGY",
+    "documented": "damoos.tune.strategies.documented:STRATEGY",
+    "random": "damoos.tune.strategies.random:STRATEGY",
+    "sobol": "damoos.tune.strategies.sobol:STRATEGY",
+    "grid": "damoos.tune.strategies.grid:STRATEGY",
+    "damoos-simple": "damoos.tune.strategies.damoos_simple:STRATEGY",
+    "damoos-polyfit": "damoos.tune.strategies.damoos_polyfit:STRATEGY",
+    "damoos-multid": "damoos.tune.strategies.damoos_multid:STRATEGY",
+    "damoos-pso": "damoos.tune.strategies.damoos_pso:STRATEGY",
+    "damoos-qlearning": "damoos.tune.strategies.damoos_qlearning:STRATEGY",
+    "damoos-qlearning-2021": "damoos.tune.strategies.damoos_qlearning:ORIGINAL",
+    "tpe": "damoos.tune.strategies.tpe:STRATEGY",
+    "gp": "damoos.tune.strategies.gp:STRATEGY",
+    "cmaes": "damoos.tune.strategies.cmaes:STRATEGY",
+    "nsga2": "damoos.tune.strategies.nsga2:STRATEGY",
+    "nsga3": "damoos.tune.strategies.nsga3:STRATEGY",
+    "border": "damoos.tune.strategies.border:STRATEGY",
 }
+
+
+def strategy_names() -> tuple[str, ...]:
+    """All names: the shipped ones in the order in which they are explained, then those of other packages, sorted."""
+    return (*STRATEGIES, *sorted({entry.name for entry in _entries()} - STRATEGIES.keys()))
 
 
 def check_strategy(name: str) -> None:
     """Raises InputError if there is no such strategy; loads nothing."""
-    if name not in STRATEGIES:
-        raise InputError("unknown strategy", field="strategy", value=name, allowed=", ".join(sorted(STRATEGIES)))
+    names = strategy_names()
+    if name not in names:
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
+        raise InputError("unknown strategy", field="strategy", value=name, allowed=", ".join(near))
 
 
-def find_strategy(name: str) -> MakeSampler:
-    """The function that makes the sampler of that strategy from a seed. Raises InputError if unknown."""
+def find_strategy(name: str) -> Strategy:
+    """The strategy of that name. Raises InputError if unknown, or if what another package calls a strategy is none."""
+    from .base import Strategy
+
     check_strategy(name)
-    module, _, function = STRATEGIES[name].partition(":")
-    return getattr(importlib.import_module(module), function)
+    if name in STRATEGIES:
+        module, _, attribute = STRATEGIES[name].partition(":")
+        return getattr(importlib.import_module(module), attribute)
+    entry = next(entry for entry in _entries() if entry.name == name)
+    found = entry.load()
+    if not isinstance(found, Strategy):
+        allowed = "a damoos.tune.strategies.base.Strategy"
+        raise InputError(f"{entry.value} is no strategy", field=GROUP, value=type(found).__name__, allowed=allowed)
+    return found
+
+
+def _entries() -> metadata.EntryPoints:
+    return metadata.entry_points(group=GROUP)

@@ -1,10 +1,24 @@
-"""Independent uniform draws, on a log scale where the parameter has one: what a search must beat."""
+"""Independent uniform draws, on a log scale where the parameter has one: what a search must beat. It learns nothing, so
+it can't be misled either, and a point may come again where there are few.
+"""
 
 from __future__ import annotations
 
 from optuna.samplers import BaseSampler, RandomSampler
 
+from .base import Ask, Strategy
 
-def make_sampler(seed: int) -> BaseSampler:
+
+def make_sampler(ask: Ask) -> BaseSampler:
     """The sampler for one trial."""
-    return RandomSampler(seed=seed)
+    return RandomSampler(seed=ask.sampler_seed)
+
+
+STRATEGY = Strategy(
+    name="random",
+    title="random search",
+    text=__doc__,
+    source="Bergstra and Bengio, Random Search for Hyper-Parameter Optimization (JMLR 2012); Optuna's RandomSampler",
+    make_sampler=make_sampler,
+    several_objectives=True,
+)

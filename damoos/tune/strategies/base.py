@@ -1,0 +1,167 @@
+"""What a strategy is, and what it is made from.
+
+`Strategy` describes one: words, what spaces and objectives it takes, and `make_sampler`, which makes the Optuna sampler
+for one trial from an `Ask`. A strategy that thinks in whole points is a function from (Ask, the trials so far) to
+values, and `point_strategy` makes its sampler.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from optuna.samplers import BaseSampler
+
+from damoos.errors import InputError, MissingExtraError
+
+from ..seeds import sampler_seed
+from ..space import Point, Space, Value
+from .seen import Seen, seen_trials
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+_TRIES = 200
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a sampler is made for: trial `number` (from 0) of a study of `trials` in all over `space`.
+
+    `seed` is the study's. All randomness comes from it, so that a proposal is a function of this and the trials before.
+    """
+
+    space: Space
+    seed: int
+    number: int
+    trials: int
+
+    @property
+    def sampler_seed(self) -> int:
+        """A seed of this trial alone, 32 bits."""
+        return sampler_seed(self.seed, self.number)
+
+    def rng(self) -> np.random.Generator:
+        """A generator of this trial alone."""
+        return np.random.default_rng(self.sampler_seed)
+
+    def study_rng(self) -> np.random.Generator:
+        """The same generator for each trial of the study, at its start: for what is laid out in advance."""
+        return np.random.default_rng([self.seed, 0x57])
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """A way to search. `check` says what it can't be used for.
+
+    `name` is what users type, `title` one line, `text` a screen of explanation, `source` where it comes from.
+    `make_sampler` makes the sampler for one trial. `choices`: takes parameters of kind choice; `conditional`: takes
+    parameters that only sometimes count; `several_objectives`: takes a Pareto front; `places`: parameters at these
+    places (see `damoos.tune.place`) have to be in the space, `most_parameters` at most. `uses_budget`: what it proposes
+    depends on the number of trials in all. `repeats`: why it proposes the same point again, "" if it doesn't on
+    purpose. `learned_from`: the workloads from which it learned something in advance. `needs`: packages, and the extra
+    that brings each.
+    """
+
+    name: str
+    title: str
+    text: str
+    source: str
+    make_sampler: Callable[[Ask], BaseSampler]
+    choices: bool = True
+    conditional: bool = True
+    several_objectives: bool = False
+    places: tuple[str, ...] = ()
+    most_parameters: int | None = None
+    uses_budget: bool = False
+    repeats: str = ""
+    learned_from: tuple[str, ...] = ()
+    needs: tuple[tuple[str, str], ...] = ()
+
+    def check(self, space: Space, objectives: int = 1) -> None:
+        """Raises InputError if the space or the number of objectives is not for this strategy, MissingExtraError if a
+        package is missing."""
+        for package, extra in self.needs:
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtraError(package, extra)
+        if objectives > 1 and not self.several_objectives:
+            raise self._refusal(
+                "takes one objective", f"{objectives} objectives", "one objective, or tpe, nsga2, nsga3"
+            )
+        for parameter in space.parameters:
+            if parameter.kind == "choice" and not self.choices:
+                raise self._refusal("takes numbers only", f"parameter {parameter.name}", "an env without choices")
+            if parameter.when is not None and not self.conditional:
+                allowed = "an env without conditions"
+                raise self._refusal("takes parameters that always count", f"parameter {parameter.name}", allowed)
+        if self.most_parameters is not None and space.dimensions > self.most_parameters:
+            value = f"{space.dimensions} parameters"
+            raise self._refusal("takes fewer parameters", value, f"{self.most_parameters} and less")
+        there = {parameter.place for parameter in space.parameters}
+        for place in self.places:
+            if place not in there:
+                allowed = f"an env with a parameter at {place}"
+                raise self._refusal(f"tunes {place}", ", ".join(p.name for p in space.parameters), allowed)
+
+    def _refusal(self, problem: str, value: str, allowed: str) -> InputError:
+        return InputError(problem, field=f"strategy {self.name}", value=value, allowed=allowed)
+
+
+Propose = Callable[[Ask, Sequence[Seen]], dict[str, Value]]
+"""A point to evaluate next, from what is known: values of the active parameters, on the space's grid."""
+
+
+class PointSampler(BaseSampler):
+    """The sampler of a strategy that proposes whole points, for the one trial of `ask`."""
+
+    def __init__(self, ask: Ask, propose: Propose) -> None:
+        self._ask, self._propose = ask, propose
+        self._values: dict[str, Value] = {}
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Thinks of the point, unless the trial's was set from outside."""
+        if "fixed_params" not in trial.system_attrs:
+            self._values = self._propose(self._ask, seen_trials(self._ask.space, study, trial.number))
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Nothing: every parameter is asked for by itself."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing, as above."""
+        return {}
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """The point's value of that parameter."""
+        return self._values[param_name]
+
+
+def sampler_of(propose: Propose) -> Callable[[Ask], BaseSampler]:
+    """`Strategy.make_sampler` of a function that proposes whole points."""
+    return lambda ask: PointSampler(ask, propose)
+
+
+def fresh(ask: Ask, seen: Sequence[Seen], points: Iterable[Point]) -> dict[str, Value]:
+    """The values of the first of `points` (in [0, 1]^d) that no trial has had; failing that of random ones, and where
+    there is nothing new left, of the first."""
+    known = [trial.values for trial in seen]
+    rng, d = ask.rng(), ask.space.dimensions
+    first: dict[str, Value] | None = None
+    anywhere: Iterator[Point] = (rng.random(d) for _ in range(_TRIES))
+    for point in itertools.chain(points, anywhere):
+        values = ask.space.decode(point)
+        if values not in known:
+            return values
+        first = values if first is None else first
+    assert first is not None
+    return first

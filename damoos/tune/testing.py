@@ -1,0 +1,241 @@
+"""What every strategy owes: a class of tests to subclass.
+
+    class TestMine(StrategyConformance):
+        strategy = MINE
+
+pytest collects the inherited tests; `pytest.register_assert_rewrite("damoos.tune.testing")` in a conftest makes their
+failures readable. No backend is needed: the scores are a formula.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.schemes import ANYTHING, Action, Scheme
+from damoos.errors import InputError
+
+from .asktell import ask, new_study, tell
+from .space import Condition, Parameter, Space, Value, Values
+from .strategies.base import Ask, Strategy
+from .strategies.seen import RECORD
+
+if TYPE_CHECKING:
+    import optuna
+
+BASE = Kdamonds.of(schemes=[Scheme(Action.PAGEOUT, ANYTHING)])
+_PATTERN = "schemes[0].access_pattern"
+AGE = Parameter("min_age", "idle for", f"{_PATTERN}.age.min", "time", 5_000_000, 100_000, 60_000_000, "log")
+SIZE = Parameter("min_size", "smallest", f"{_PATTERN}.sz.min", "size", 4096, 4096, 2 << 20, "log")
+RATE = Parameter("max_rate", "accessed", f"{_PATTERN}.nr_accesses.max", "percent", 0.0, 0.0, 20.0)
+STEPS = Parameter("min_age", "idle for", f"{_PATTERN}.age.min", "time", 5_000_000, 0, 60_000_000, step=5_000_000)
+ACTION = Parameter(
+    "action", "what to do", "schemes[0].action", "choice", "pageout", choices=("pageout", "cold", "lru_deprio")
+)
+QUOTA = Parameter(
+    "quota",
+    "bytes a second",
+    "schemes[0].quotas.bytes",
+    "size",
+    64 << 20,
+    4 << 20,
+    1 << 30,
+    "log",
+    when=Condition("action", ("pageout",)),
+)
+
+LINE = Space((AGE,), BASE)
+ROOM = Space((AGE, SIZE, RATE), BASE)
+FEW = Space((STEPS,), BASE)
+MIXED = Space((AGE, ACTION), BASE)
+CONDITIONAL = Space((AGE, ACTION, QUOTA), BASE)
+SPACES: Mapping[str, Space] = {"line": LINE, "room": ROOM, "few": FEW, "mixed": MIXED, "conditional": CONDITIONAL}
+
+BORDER = 0.3
+"""Coordinate of the age below which the limit is broken, though the score goes on rising."""
+
+
+def landscape(space: Space, values: Values) -> tuple[float, float]:
+    """Score and excess over the limit, percent: the younger the better until the limit is broken at 0.3 of its range;
+    2 points of ripple stand for noise, and the other parameters cost at most 10 points a piece."""
+    point = space.encode(values)
+    age = float(point[0])
+    score = 40.0 * (1.0 - age) + math.sin(50.0 * float(point.sum()))
+    score -= sum(10.0 * (float(other) - 0.4) ** 2 for other in point[1:])
+    return score, 100.0 * (BORDER - age)
+
+
+class StrategyConformance:
+    """Tests that hold for any strategy. `searches`: it is supposed to get better; references are not.
+
+    `may_repeat`: it repeats itself by chance where there are few points. `seeds`: of the studies that have to succeed.
+    `dear`: a proposal takes so long that fewer are asked for.
+    """
+
+    strategy: Strategy
+    searches = True
+    may_repeat = True
+    seeds = (0, 1, 2)
+    dear = False
+
+    def test_says_what_it_is(self) -> None:
+        strategy = self.strategy
+        assert strategy.name == strategy.name.lower() and " " not in strategy.name
+        assert strategy.title and "\n" not in strategy.title and strategy.source
+        # A screen has 24 lines; the others are for what it takes.
+        assert 1 <= len(strategy.text.strip().splitlines()) <= 16
+
+    def test_takes_a_space_or_says_why_not(self) -> None:
+        taken = [name for name, space in SPACES.items() if self._takes(space)]
+        assert "line" in taken and "room" in taken and "few" in taken
+        for name in taken:
+            for _, values in self._ask_all(SPACES[name], 8 if self.dear else 12):
+                self._check(SPACES[name], values)
+        for name in SPACES.keys() - set(taken):
+            with _refused(self.strategy.name):
+                self.strategy.check(SPACES[name])
+
+    def test_several_objectives_or_says_why_not(self) -> None:
+        if not self.strategy.several_objectives:
+            with _refused(self.strategy.name):
+                self.strategy.check(ROOM, 2)
+            return
+        self.strategy.check(ROOM, 2)
+        study = new_study(2)
+        for number in range(24):
+            trial, values = ask(study, self._sampler(ROOM, number, 24), ROOM)
+            self._check(ROOM, values)
+            score, excess = landscape(ROOM, values)
+            tell(study, trial, [score, -score], excess)
+
+    def test_the_same_seed_proposes_the_same(self) -> None:
+        one, two = (list(self._ask_all(ROOM, 8 if self.dear else 14)) for _ in range(2))
+        assert [values for _, values in one] == [values for _, values in two]
+
+    def test_stopped_anywhere_it_goes_on_as_if_never_stopped(self) -> None:
+        cuts = (3, 7, 9) if self.dear else (3, 11, 12, 21, 26)
+        whole = self._run(ROOM, cuts[-1])
+        stopped = new_study()
+        for cut in cuts:
+            again = new_study()
+            again.add_trials(stopped.get_trials())
+            self._run(ROOM, cut, again, trials=cuts[-1])
+            stopped = again
+        assert _points(stopped) == _points(whole)
+
+    def test_a_batch_is_asked_before_anything_is_told(self) -> None:
+        study, proposed = new_study(), []
+        for begin in range(0, 16, 4):
+            batch = [ask(study, self._sampler(ROOM, number, 16), ROOM) for number in range(begin, begin + 4)]
+            for trial, values in batch:
+                self._check(ROOM, values)
+                self._tell(study, trial, ROOM, values)
+                proposed.append(values)
+        if not self.strategy.repeats:
+            assert len(_distinct(proposed)) == 16
+
+    def test_no_point_comes_twice_unless_on_purpose(self) -> None:
+        for space, count in ((LINE, 10), (ROOM, 10)) if self.dear else ((LINE, 20), (ROOM, 30)):
+            values = [values for _, values in self._ask_all(space, count)]
+            if not self.strategy.repeats:
+                assert len(_distinct(values)) == count
+        few = [values for _, values in self._ask_all(FEW, 16)]
+        if not (self.strategy.repeats or self.may_repeat):
+            assert len(_distinct(few[:13])) == 13
+
+    def test_it_goes_on_after_failures(self) -> None:
+        study = new_study()
+        for number in range(20):
+            trial, values = ask(study, self._sampler(ROOM, number, 20), ROOM)
+            self._check(ROOM, values)
+            if number % 3 == 0 or number < 2:
+                tell(study, trial, [], None)
+            else:
+                self._tell(study, trial, ROOM, values)
+
+    def test_it_goes_on_from_points_that_were_set(self) -> None:
+        study = new_study()
+        for number in range(16):
+            point = {0: ROOM.defaults(), 1: ROOM.decode([0.5, 0.5, 0.5])}.get(number)
+            trial, values = ask(study, self._sampler(ROOM, number, 16), ROOM, point)
+            assert point is None or values == point
+            self._tell(study, trial, ROOM, values)
+
+    def test_it_learns_scores_and_the_limit(self) -> None:
+        # The best score of all is where the limit is broken: who does not heed it goes there.
+        if not self.searches:
+            return
+        for seed in self.seeds:
+            trials = self._run(LINE, 20 if self.dear else 40, seed=seed).get_trials()
+            kept = [t.values[0] for t in trials if max(t.constraints.values()) <= 0]
+            assert max(kept) >= 40.0 * (1.0 - BORDER) - 4.0
+            assert sum(max(t.constraints.values()) <= 0 for t in trials) >= len(trials) // 4
+
+    def _takes(self, space: Space) -> bool:
+        try:
+            self.strategy.check(space)
+        except InputError:
+            return False
+        return True
+
+    def _sampler(self, space: Space, number: int, trials: int, seed: int = 0) -> optuna.samplers.BaseSampler:
+        return self.strategy.make_sampler(Ask(space, seed, number, trials))
+
+    def _ask_all(self, space: Space, trials: int) -> Iterator[tuple[optuna.Trial, dict[str, Value]]]:
+        study = new_study()
+        for number in range(trials):
+            trial, values = ask(study, self._sampler(space, number, trials), space)
+            self._tell(study, trial, space, values)
+            yield trial, values
+
+    def _run(
+        self, space: Space, until: int, study: optuna.Study | None = None, trials: int | None = None, seed: int = 0
+    ) -> optuna.Study:
+        study = new_study() if study is None else study
+        for number in range(len(study.trials), until):
+            sampler = self._sampler(space, number, until if trials is None else trials, seed)
+            trial, values = ask(study, sampler, space)
+            self._tell(study, trial, space, values)
+        return study
+
+    @staticmethod
+    def _tell(study: optuna.Study, trial: optuna.Trial, space: Space, values: Values) -> None:
+        score, excess = landscape(space, values)
+        trial.set_user_attr(RECORD, {"rss_overhead_percent": -score})
+        tell(study, trial, [score], excess)
+
+    @staticmethod
+    def _check(space: Space, values: Values) -> None:
+        active: dict[str, Value] = {}
+        for parameter in space.parameters:
+            if not space.active(parameter, active):
+                assert parameter.name not in values
+                continue
+            value = active[parameter.name] = values[parameter.name]
+            if parameter.kind == "choice":
+                assert value in parameter.choices
+            else:
+                assert isinstance(value, int | float) and parameter.low <= value <= parameter.high
+                assert parameter.snap(value) == value
+        assert len(active) == len(values)
+
+
+def _points(study: optuna.Study) -> list[dict[str, Value]]:
+    return [trial.params for trial in study.get_trials(deepcopy=False)]
+
+
+def _distinct(points: list[dict[str, Value]]) -> set[tuple[tuple[str, Value], ...]]:
+    return {tuple(sorted(values.items())) for values in points}
+
+
+@contextmanager
+def _refused(name: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        assert f"strategy {name}" in str(error) and "allowed" in str(error)
+    else:
+        raise AssertionError(f"{name}: neither takes it nor refuses it")

@@ -1,0 +1,159 @@
+"""Every strategy keeps what strategies owe, and does what its document says."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from damoos.errors import ConfigError
+from damoos.tune.preset import load_env
+from damoos.tune.space import Space
+from damoos.tune.strategies import (
+    STRATEGIES,
+    damoos_polyfit,
+    damoos_qlearning,
+    damoos_simple,
+    default,
+    documented,
+    find_strategy,
+)
+from damoos.tune.strategies.base import Ask
+from damoos.tune.strategies.caution import lead_of
+from damoos.tune.strategies.line import Tried, border_of, next_position, unimodal
+from damoos.tune.strategies.seen import Seen
+from damoos.tune.strategies.surrogate import Process, expected_improvement
+from damoos.tune.strategies.table import renewed
+from damoos.tune.testing import LINE, RATE, STEPS, StrategyConformance
+
+REFERENCES = ("default", "documented")
+# Their points are laid out before there is any score, or are few.
+LAID_OUT = ("random", "sobol", "grid", "damoos-simple", "damoos-qlearning", "damoos-qlearning-2021")
+# On their linear scale the border of the conformance landscape is in the first hundredth.
+LINEAR = ("damoos-polyfit", "damoos-multid", "damoos-pso")
+OPTUNAS = ("random", "tpe", "nsga2", "nsga3")
+
+
+def _conformance(name: str) -> type[StrategyConformance]:
+    found = find_strategy(name)
+
+    class Conforms(StrategyConformance):
+        strategy = found
+        searches = name not in REFERENCES + LAID_OUT + LINEAR
+        may_repeat = name in OPTUNAS
+        seeds = (0,) if name == "gp" else (0, 1, 2)
+        dear = name == "gp"
+
+    Conforms.__name__ = Conforms.__qualname__ = "Test" + "".join(word.title() for word in name.split("-"))
+    return pytest.mark.slow(Conforms) if name == "gp" else Conforms
+
+
+for _name in STRATEGIES:
+    _class = _conformance(_name)
+    globals()[_class.__name__] = _class
+del _class
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_the_name_is_the_strategys_own(name: str) -> None:
+    assert find_strategy(name).name == name
+
+
+def test_the_table_in_the_documents_is_fresh() -> None:
+    page = Path(__file__).parents[2] / "docs" / "strategies.md"
+    assert renewed(page) == page.read_text(encoding="utf-8"), "python -m damoos.tune.strategies.table"
+
+
+def test_the_documented_scheme_and_the_kernels_own() -> None:
+    space = load_env("reclaim").space
+    ask = Ask(space, seed=0, number=0, trials=1)
+    assert documented.propose(ask, []) == space.defaults()
+    # 120 s is more than the env allows.
+    assert default.propose(ask, []) == space.defaults() | {"min_age": 60_000_000}
+
+
+def test_polyfit_explores_then_exploits_then_proposes_the_peak_of_the_fit() -> None:
+    space = Space((dataclasses.replace(STEPS, step=None),), LINE.base)
+    seen: list[Seen] = []
+    for number in range(21):
+        values = damoos_polyfit.propose(Ask(space, seed=1, number=number, trials=21), seen)
+        share = values["min_age"] / 60e6  # type: ignore[operator]
+        seen.append(Seen(number, values, 10.0 - 100.0 * (share - 0.37) ** 2, -1.0, "complete"))
+    shares = [trial.values["min_age"] / 60e6 for trial in seen]  # type: ignore[operator]
+    assert shares[:3] == pytest.approx([0.0, 0.5, 1.0])
+    assert all(abs(share - 0.37) < 0.3 for share in shares[12:20])
+    # The scores are a parabola, so the fit is exact.
+    assert shares[20] == pytest.approx(0.37, abs=0.005)
+
+
+def test_simple_tries_four_ages_then_five_sizes_at_the_best() -> None:
+    space = load_env("reclaim").space
+    seen: list[Seen] = []
+    for number in range(10):
+        values = damoos_simple.propose(Ask(space, seed=0, number=number, trials=10), seen)
+        score = -abs(values["min_age"] - 8e6) - abs(values["min_size"] - 12288)  # type: ignore[operator]
+        seen.append(Seen(number, values, score, -1.0, "complete"))
+    assert [trial.values["min_age"] for trial in seen[:4]] == [5_000_000, 8_000_000, 10_000_000, 13_000_000]
+    assert [trial.values["min_size"] for trial in seen[4:8]] == [8192, 12288, 16384, 20480]
+    assert {trial.values["min_age"] for trial in seen[4:]} == {8_000_000}
+    assert seen[8].values == seen[9].values == seen[5].values
+
+
+@pytest.mark.parametrize(("overhead", "state"), [(None, 20), (0.1, 20), (0.0, 0), (-4.9, 0), (-5.0, 1), (-99.0, 19)])
+def test_the_states_of_qlearning_are_bins_of_rss(overhead: float | None, state: int) -> None:
+    assert damoos_qlearning.state_of(overhead) == state
+
+
+def test_qlearning_writes_to_its_own_action_and_the_original_to_the_one_before() -> None:
+    points = damoos_qlearning.actions(load_env("reclaim").space)
+    assert len(points) == 30
+    table = np.zeros((21, 30))
+    trial = Seen(0, points[7], 10.0, -1.0, "complete", rss_overhead_percent=-12.0)
+    corrected, state = damoos_qlearning.learned(table, points, [trial], original=False)
+    assert state == 2 and corrected[20, 7] == pytest.approx(2.0) and np.count_nonzero(corrected) == 1
+    original, _ = damoos_qlearning.learned(table + 1.0, points, [trial], original=True)
+    # 1 + 0.2 * (10 + 0.9 * 1 - 1)
+    assert original[20, 6] == pytest.approx(2.98) and original[20, 7] == 1.0
+
+
+def test_a_search_along_the_line_bisects_the_border() -> None:
+    tried: list[Tried] = []
+    while (position := next_position(tried, 0.02)) is not None:
+        tried.append(Tried(position, 30.0 * (1.0 - position), position > 0.61))
+    assert len(tried) <= 10
+    assert min(t.position for t in tried if t.feasible) < 0.66
+
+
+def test_one_contradicting_verdict_does_not_move_the_border() -> None:
+    tried = [Tried(0.1 * i, 1.0, i > 3) for i in range(10)]
+    assert border_of([*tried, Tried(0.75, 1.0, False)]) == pytest.approx(0.3)
+
+
+def test_the_unimodal_fit_is_the_nearest() -> None:
+    assert unimodal(np.array([1.0, 3.0, 2.0, 5.0, 4.0])) == pytest.approx([1.0, 2.5, 2.5, 5.0, 4.0])
+    assert unimodal(np.array([5.0, 1.0, 2.0])) == pytest.approx([5.0, 1.5, 1.5])
+
+
+def test_the_axis_runs_from_aggressive_to_cautious() -> None:
+    lead = lead_of(Space((STEPS,), LINE.base))
+    assert lead is not None and lead.position(0) == 0.0 and lead.position(60_000_000) == 1.0
+    for value in range(0, 65_000_000, 5_000_000):
+        assert STEPS.at(lead.coordinate(lead.position(value))) == value
+    rate = Space((dataclasses.replace(RATE, low=1.0, default=1.0, scale="log"),), LINE.base)
+    faster = lead_of(rate)
+    assert faster is not None and faster.position(20.0) == 0.0 and faster.position(1.0) == 1.0
+
+
+def test_the_process_interpolates_and_knows_what_it_does_not_know() -> None:
+    x = np.linspace(0.0, 1.0, 9)[:, None]
+    process = Process.fit(x, np.sin(3.0 * x[:, 0]))
+    mean, deviation = process.predict(np.array([[0.3], [3.0]]))
+    assert mean[0] == pytest.approx(np.sin(0.9), abs=0.02)
+    assert deviation[0] < 0.1 * deviation[1]
+    # E[max(N(0, 1), 0)] = 1 / sqrt(2 pi)
+    assert expected_improvement(np.zeros(1), np.ones(1), 0.0)[0] == pytest.approx(0.39894, abs=1e-5)
+
+
+def test_steps_have_to_divide_the_range() -> None:
+    with pytest.raises(ConfigError, match="does not fit its step"):
+        dataclasses.replace(STEPS, step=7_000_000)
