@@ -45,7 +45,8 @@ def test_pages_of_phases_follow_each_other(phases: int) -> None:
 
 
 def test_what_kdamond_sees_of_an_interpreter() -> None:
-    small, large = lay_out(WORKLOAD), lay_out(WORKLOAD, 350, 175)
+    workload = MasimWorkload("w", (Region("r", 1 << 20),), (Phase("p", 1, (Pattern("r", False, 4096, 1),)),))
+    small, large = lay_out(workload), lay_out(workload, 350, 175)
     (extra,) = (area for area in large.areas if area.name == "[interpreter]")
     assert (extra.end - extra.start, extra.hot_pages) == (350, 175)
     (program,), (before,) = ([m for m in layout.mapped if m[0] == "[program]"] for layout in (large, small))
