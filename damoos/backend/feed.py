@@ -7,44 +7,83 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.quotas import QuotaGoal
 from damoos.errors import InputError
 
 from .base import Session
 from .result import Result, Samples
 
-Signal = Callable[[Samples], int]
-"""What is fed, of the samples taken since the last time; at least one."""
+Signal = Callable[[Samples, float, int], float]
+"""A number from the samples since the last time, at least one, and the last sample before them: its time in s and its
+major faults."""
 
 
-def swap_kb(samples: Samples) -> int:
-    """The workload's memory in swap, KiB."""
-    return int(samples.swap_bytes[-1]) // 1024
+def _swap_kb(samples: Samples, before_s: float, faults: int) -> float:
+    return float(samples.swap_bytes[-1]) / 1024
 
 
-SIGNALS: dict[str, Signal] = {"swap_kb": swap_kb}
-"""Signals by the names that recordings use."""
+def _major_faults_per_s(samples: Samples, before_s: float, faults: int) -> float:
+    return float(samples.major_faults[-1] - faults) / max(float(samples.t_s[-1]) - before_s, 1e-9)
+
+
+SIGNALS: dict[str, Signal] = {"swap_kb": _swap_kb, "major_faults_per_s": _major_faults_per_s}
+"""By name: the workload's memory in swap, KiB; its major faults a second since the last time."""
 
 
 @dataclass(frozen=True)
 class Feed:
-    """Commits `signal` as the current value of a goal every `every_s` s of the workload's time.
+    """Commits the signal of that name as the current value of a goal every `every_s` s of the workload's time.
 
-    `scheme`, `goal`: indices; the goal's metric is `user_input`.
+    `scheme`, `goal`: indices; the goal's metric is `user_input`. Raises InputError for what does not exist.
     """
 
-    signal: Signal
+    signal: str
     every_s: float
     scheme: int = 0
     goal: int = 0
 
+    def __post_init__(self) -> None:
+        if self.signal not in SIGNALS:
+            raise InputError("unknown signal", field="signal", value=self.signal, allowed=", ".join(SIGNALS))
+        if self.every_s <= 0.0:
+            raise InputError("too often", field="every", value=self.every_s, allowed="more than 0 s")
+
+    def goal_of(self, kdamonds: Kdamonds) -> QuotaGoal | None:
+        """The goal that is fed; None where `kdamonds` has no such scheme or goal, or one that measures itself."""
+        schemes = kdamonds.context.schemes
+        goals = schemes[self.scheme].quotas.goals if self.scheme < len(schemes) else ()
+        goal = goals[self.goal] if self.goal < len(goals) else None
+        return goal if goal is not None and goal.target_metric == "user_input" else None
+
+
+class Feeder:
+    """Feeds one session; whoever moves that on does so by `feed.every_s` at most."""
+
+    def __init__(self, feed: Feed, kdamonds: Kdamonds) -> None:
+        """`kdamonds`: what the session was started with. Raises InputError if none of its goals can be fed."""
+        if feed.goal_of(kdamonds) is None:
+            raise InputError(
+                "takes no value from outside",
+                field=f"schemes[{feed.scheme}].quotas.goals[{feed.goal}]",
+                allowed="a goal of metric user_input",
+            )
+        self._feed, self._kdamonds = feed, kdamonds
+        self._last_s, self._faults = 0.0, 0
+
+    def feed(self, session: Session, samples: Samples) -> None:
+        """Commits what the `samples` since the last time come to. Raises as `Session.commit`."""
+        if len(samples.t_s) == 0 or session.done:
+            return
+        value = SIGNALS[self._feed.signal](samples, self._last_s, self._faults)
+        self._last_s, self._faults = float(samples.t_s[-1]), int(samples.major_faults[-1])
+        session.commit(with_current(self._kdamonds, self._feed, max(0, int(value))))
+
 
 def run_fed(session: Session, kdamonds: Kdamonds, feed: Feed) -> Result:
-    """Runs a session that was started with `kdamonds` to its end, fed; raises InputError for a goal that takes none."""
-    _checked(kdamonds, feed)
+    """Runs a session that was started with `kdamonds` to its end, fed. Raises as `Feeder`."""
+    feeder = Feeder(feed, kdamonds)
     while not session.done:
-        samples = session.advance(feed.every_s)
-        if len(samples.t_s) and not session.done:
-            session.commit(with_current(kdamonds, feed, feed.signal(samples)))
+        feeder.feed(session, session.advance(feed.every_s))
     return session.finish()
 
 
@@ -57,18 +96,3 @@ def with_current(kdamonds: Kdamonds, feed: Feed, value: int) -> Kdamonds:
     quotas = dataclasses.replace(quotas, goals=tuple(goals))
     schemes[feed.scheme] = dataclasses.replace(schemes[feed.scheme], quotas=quotas)
     return kdamonds.with_schemes(schemes)
-
-
-def _checked(kdamonds: Kdamonds, feed: Feed) -> None:
-    schemes = kdamonds.context.schemes
-    goals = schemes[feed.scheme].quotas.goals if feed.scheme < len(schemes) else ()
-    metric = goals[feed.goal].target_metric if feed.goal < len(goals) else None
-    if metric != "user_input":
-        raise InputError(
-            "takes no value from outside",
-            field=f"schemes[{feed.scheme}].quotas.goals[{feed.goal}].target_metric",
-            value=metric,
-            allowed="user_input",
-        )
-    if feed.every_s <= 0.0:
-        raise InputError("too often", field="every_s", value=feed.every_s, allowed="more than 0 s")

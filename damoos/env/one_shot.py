@@ -68,7 +68,9 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
         preset = load_env(env)
         self.space, self.objective = preset.space, preset.objective
         self.workload = masim.load(find("workloads", workload))
-        self.bench = Bench.of(open_backend(backend, timing=timing), self.workload, observes=self.objective.observes)
+        self.bench = Bench.of(
+            open_backend(backend, timing=timing), self.workload, observes=self.objective.observes, feed=preset.feed
+        )
         self.repeats = repeats
         self.render_mode = render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (len(FEATURES),), np.float32)

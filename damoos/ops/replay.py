@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from damoos.backend.base import Backend
-from damoos.backend.feed import SIGNALS, Feed, run_fed
+from damoos.backend.feed import Feed, run_fed
 from damoos.backend.result import Result
-from damoos.errors import ConfigError
+from damoos.errors import ConfigError, InputError
 
 from .record import scenario_of
 
@@ -30,6 +30,9 @@ def feed_of(recording: dict[str, Any]) -> Feed | None:
     block = recording.get("feedback")
     if block is None:
         return None
-    if block["kind"] not in SIGNALS:
-        raise ConfigError("unknown signal", field="feedback.kind", value=block["kind"], allowed=", ".join(SIGNALS))
-    return Feed(SIGNALS[block["kind"]], block["every_ms"] / 1e3)
+    try:
+        return Feed(block["kind"], block["every_ms"] / 1e3)
+    except InputError as error:
+        raise ConfigError(
+            error.problem, field=f"feedback.{error.field}", value=error.value, allowed=error.allowed
+        ) from None

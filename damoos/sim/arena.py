@@ -68,11 +68,11 @@ def plan(fields: tuple[Field, ...], sizes: Mapping[str, int]) -> Plan:
     return Plan(tuple(places[f.name] for f in fields), offset, zeroed, table, np.array([f.entry for f in fields]))
 
 
-def place(at: Plan) -> list[np.ndarray]:
-    """The fields' arrays in a new block: zeros, but whatever was there in buffers; the table, which is the first field,
-    is filled in."""
+def place(at: Plan, like: np.ndarray | None = None) -> list[np.ndarray]:
+    """The fields' arrays in a new block: zeros, or as in the block `like`, but whatever was there in buffers; the
+    table, which is the first field, is filled in."""
     block = np.empty(at.n_bytes, np.uint8)
-    block[: at.n_zeroed] = 0
+    block[: at.n_zeroed] = 0 if like is None else like[: at.n_zeroed]
     arrays = [np.ndarray(shape, dtype, block, offset) for dtype, shape, offset in at.places]
     table = arrays[0]
     table[:] = at.table

@@ -46,11 +46,11 @@ def _draw_inside(st, a, hits, first, stop):
             hits[i] += n
     elif n * q < _MOSTLY_ALIKE:
         _draw_mostly_alike(st, hits, first, stop, n, p, q)
-    elif n >= DRAW_SLOTS or _uses(st, a, stop - first) < _OFTEN:
+    elif n < DRAW_SLOTS and _has_table(st, a, stop - first):
+        _draw_by_table(st, hits, first, stop, n, st.draw_table[a])
+    else:
         for i in range(first, stop):
             hits[i] += _draw(st.rng, n, p)
-    else:
-        _draw_by_table(st, hits, first, stop, n, st.draw_table[a])
 
 
 @kernel
@@ -70,17 +70,17 @@ def _draw_mostly_alike(st, hits, first, stop, n, p, q):
 
 
 @kernel
-def _uses(st, a, more):
-    # Draws in area a for the (n, p) of now before `more` are made; at _OFTEN its table is made.
+def _has_table(st, a, more):
+    # Whether there is a table for the (n, p) of area a, for which `more` draws are to be made now.
     n, p = st.hit_n[a], st.hit_p[a]
     if st.draw_n[a] != n or st.draw_p[a] != p:
         st.draw_n[a], st.draw_p[a], st.draw_uses[a] = n, p, 0
-    uses = st.draw_uses[a]
-    if uses < _OFTEN:
-        st.draw_uses[a] = uses + more
-        if uses + more >= _OFTEN:
-            _tabulate(st.draw_table[a], n, p)
-    return uses
+    if st.draw_uses[a] < _OFTEN:
+        st.draw_uses[a] += more
+        if st.draw_uses[a] < _OFTEN:
+            return False
+        _tabulate(st.draw_table[a], n, p)
+    return True
 
 
 @kernel

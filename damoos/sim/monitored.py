@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from damoos.damon.kdamonds import Context
 
 from .layout import PAGE, Layout
+from .remember import remember
 
 Ints = NDArray[np.int64]
 
@@ -59,6 +60,11 @@ def view_of(context: Context, layout: Layout, memory_bytes: int, seed: int) -> V
     if context.ops == "paddr":
         ranges = tuple((start // PAGE, end // PAGE) for start, end in given) or ((FIRST_FRAME, memory_bytes // PAGE),)
         return _physical(layout, ranges, seed)
+    return _of_process(layout, tuple(given))
+
+
+@remember(64)
+def _of_process(layout: Layout, given: tuple[tuple[int, int], ...]) -> View:
     start = np.array([a.start for a in layout.areas], np.int64)
     end = np.array([a.end for a in layout.areas], np.int64)
     base = layout.base_address

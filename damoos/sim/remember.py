@@ -9,24 +9,27 @@ from typing import Any, TypeVar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def remember(size: int) -> Callable[[Function], Function]:
-    """Keeps the results for up to `size` different arguments; hashes only arguments that are not the same objects as
-    before, since the repeats of a trial bring the same ones."""
+def remember(size: int, *, by_value: bool = True) -> Callable[[Function], Function]:
+    """Keeps the results for up to `size` different (positional) arguments.
+
+    Only arguments that are not the same objects as before are hashed, since the repeats of a trial bring the same ones;
+    without `by_value` they are not even then, but taken for new ones.
+    """
 
     def decorate(function: Function) -> Function:
-        by_value = lru_cache(maxsize=size)(function)
+        known = lru_cache(maxsize=size)(function) if by_value else function
         # The arguments are kept with their result, so an id stands for the same object as long as it is in here.
-        by_identity: dict[tuple[int, ...], tuple[tuple[Any, ...], Any]] = {}
+        recent: dict[tuple[Any, ...], tuple[tuple[Any, ...], Any]] = {}
 
         @wraps(function)
         def call(*arguments: Any) -> Any:
-            key = tuple(map(id, arguments))
-            known = by_identity.get(key)
-            if known is None:
-                if len(by_identity) >= size:
-                    by_identity.clear()
-                known = by_identity[key] = (arguments, by_value(*arguments))
-            return known[1]
+            key = tuple(x if isinstance(x, int) else id(x) for x in arguments)
+            found = recent.get(key)
+            if found is None:
+                if len(recent) >= size:
+                    recent.clear()
+                found = recent[key] = (arguments, known(*arguments))
+            return found[1]
 
         return call  # type: ignore[return-value]
 

@@ -25,14 +25,31 @@ _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
 _S30, _S27, _S31, _S11, _S63, _S1 = (np.uint64(shift) for shift in (30, 27, 31, 11, 63, 1))
 _NONE, _ALL = np.uint64(0), np.uint64(2**64 - 1)
+_MASK = 2**64 - 1
 _TWO_53 = 9007199254740992.0
 _INVERSE = np.concatenate([[0.0], 1.0 / np.arange(1, 64)])
 _TO_UNIT = 1.0 / _TWO_53
 
 
 def seed_streams(seed: int, environment: int = 0) -> NDArray[np.uint64]:
-    """Start counters, uint64 [NR_STREAMS], of all streams of one simulated run."""
-    return np.random.SeedSequence([seed, environment]).generate_state(NR_STREAMS, np.uint64).astype(np.uint64)
+    """Start counters, uint64 [NR_STREAMS], of all streams of one simulated run; `seed` and `environment` from 0 on."""
+    state = 0
+    for part in (environment, *_words(seed)):
+        state = _mixed_words(state + part)
+    return np.array([_mixed_words(state + 1 + stream) for stream in range(NR_STREAMS)], np.uint64)
+
+
+def _words(number: int) -> list[int]:
+    # The number, 64 bits at a time.
+    return [number & _MASK, *(_words(number >> 64) if number >> 64 else ())]
+
+
+def _mixed_words(word: int) -> int:
+    # `mixed` of the next counter value, in Python.
+    z = (word + int(GOLDEN)) & _MASK
+    z = ((z ^ (z >> 30)) * int(_MIX1)) & _MASK
+    z = ((z ^ (z >> 27)) * int(_MIX2)) & _MASK
+    return z ^ (z >> 31)
 
 
 @kernel

@@ -21,6 +21,8 @@ from .state import (
     NR_REGIONS,
     PASSED,
     S_ACTION,
+    S_AGE_MAX,
+    S_AGE_MIN,
     S_APPLY_US,
     S_MAX_SNAPSHOTS,
     S_NEXT,
@@ -75,6 +77,9 @@ def apply_schemes(st):
     )
     left_bp = left_of_window_bp(st)
     joins = st.n[KERNEL] >= V7_3
+    if not limited and _finds_nothing(st, cur, left_bp, joins):
+        _set_next(st)
+        return
     out = -1
     i = 0
     count = st.n[NR_REGIONS]
@@ -118,9 +123,43 @@ def apply_schemes(st):
             out -= 1
     st.n[NR_REGIONS] = out + 1
     work(st)
-    for k in range(schemes.shape[0]):
-        if st.n[PASSED] >= schemes[k, S_NEXT]:
-            schemes[k, S_NEXT] = st.n[PASSED] + apply_period(st, k)
+    _set_next(st)
+
+
+@kernel
+def _set_next(st):
+    for k in range(st.scheme.shape[0]):
+        if st.n[PASSED] >= st.scheme[k, S_NEXT]:
+            st.scheme[k, S_NEXT] = st.n[PASSED] + apply_period(st, k)
+
+
+@kernel
+def _finds_nothing(st, cur, left_bp, joins):
+    # Whether schemes without limits find no region, and no regions are joined, as in most passes; then counts these.
+    start, end, nr, last, age = (
+        st.start[cur],
+        st.end[cur],
+        st.nr_accesses[cur],
+        st.last_nr_accesses[cur],
+        st.age[cur],
+    )
+    count, limit = st.n[NR_REGIONS], st.n[SIZE_LIMIT]
+    for i in range(1, count if joins else 0):
+        if age[i - 1] == age[i] and nr[i - 1] == nr[i] and last[i - 1] == last[i]:
+            if end[i - 1] == start[i] and end[i] - start[i - 1] <= limit:
+                return False
+    for k in range(st.scheme.shape[0]):
+        if st.quota[k, Q_DUE] != 0 and not _exhausted(st, k):
+            youngest, oldest = st.scheme[k, S_AGE_MIN], st.scheme[k, S_AGE_MAX]
+            for i in range(count):
+                if youngest <= age[i] <= oldest:
+                    rate = moving_sum(nr[i], last[i], left_bp)
+                    if matches(st.scheme, k, (end[i] - start[i]) * _PAGE, rate, age[i]):
+                        return False
+    for k in range(st.scheme.shape[0]):
+        if st.quota[k, Q_DUE] != 0 and count > 0 and not _exhausted(st, k):
+            st.stats[k, ST_SNAPSHOTS] += 1
+    return True
 
 
 @kernel

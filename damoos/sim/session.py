@@ -331,6 +331,8 @@ class SimSession:
         if self._applied is None:
             return None
         context, n = self._applied.context, self._state.n
+        if (n[SAMPLE_US], n[AGGR_US]) == (context.intervals.sample_us, context.intervals.aggr_us):
+            return self._applied
         intervals = dataclasses.replace(context.intervals, sample_us=int(n[SAMPLE_US]), aggr_us=int(n[AGGR_US]))
         return self._applied.with_context(dataclasses.replace(context, intervals=intervals))
 

@@ -24,6 +24,7 @@ from .layout import PAGE, Layout
 from .machine import THP_MODES, Machine, Node
 from .monitored import View, view_of
 from .program import compile_program
+from .remember import remember
 from .rng import NR_STREAMS, seed_streams
 
 # Integers of a run: `State.n`.
@@ -252,6 +253,7 @@ class State(NamedTuple):
 
 
 FIELDS = declared(State)
+_EXTENT_BUFFERS = tuple(field.name for field in FIELDS if field.is_buffer and "E" in field.shape)
 
 
 @lru_cache(maxsize=256)
@@ -311,17 +313,46 @@ def build_state(
 ) -> tuple[State, Layout]:
     """The state before the first step, DAMON off, with room for that many regions and with that many columns of
     `ext_more` (`columns_in_use`). `view`: what is monitored (None: the process's address space)."""
+    first, layout = _first_state(workload, machine, pace, trace, max_nr_regions, schemes, columns, view)
+    state = State(*place(first.plan, first.block))
+    k = first.state.n[NR_EXTENTS]
+    for name in _EXTENT_BUFFERS:
+        getattr(state, name)[:k] = getattr(first.state, name)[:k]
+    state.f[SAMPLE_EVERY], state.n[EXACT] = sample_every_us, exact
+    state.rng[:] = seed_streams(seed)
+    return state, layout
+
+
+class _First(NamedTuple):
+    state: State
+    plan: Plan
+    block: Any
+
+
+@remember(16, by_value=False)
+def _first_state(
+    workload: MasimWorkload,
+    machine: Machine,
+    pace: Pace,
+    trace: bool,
+    max_nr_regions: int,
+    schemes: SchemeTables,
+    columns: int,
+    view: View | None,
+) -> tuple[_First, Layout]:
+    # What all runs of the same begin with.
     program = compile_program(workload, machine, pace)
     layout = program.layout
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
     sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
     nodes = machine.nodes or (Node(),)
-    view = view or view_of(Context(), layout, 0, seed)
+    view = view or view_of(Context(), layout, 0, 0)
     sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
     if view.ranges is not None:
         sizes["G"] = len(view.ranges)
     sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
-    state = allocate(sizes)
+    at = _plan(tuple(sorted(sizes.items())))
+    state = State(*place(at))
     ranges = (
         {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
     )
@@ -330,12 +361,10 @@ def build_state(
     for name, rows in schemes._asdict().items():
         getattr(state, name)[:] = rows
     n, f = state.n, state.f
-    f[SAMPLE_EVERY] = sample_every_us
-    n[TRACE], n[EXACT] = trace, exact
+    n[TRACE] = trace
     n[KERNEL] = kernel_number(machine.kernel)
     n[PHYSICAL], n[FOLLOWS] = view.physical, view.ranges is None
     state.c[:] = _costs(machine, pace, physical=view.physical)
-    state.rng[:] = seed_streams(seed)
     state.draw_n[:] = n[SEEN_PHASE] = -1
     state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
     state.node_factor[:] = [[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]
@@ -356,7 +385,7 @@ def build_state(
     f[NEXT_COLLAPSE] = machine.khugepaged_us
     if columns > 0:
         _place_at_start(state, layout)
-    return state, layout
+    return _First(state, at, state.table.base), layout
 
 
 def _place_at_start(state: State, layout: Layout) -> None:

@@ -13,6 +13,7 @@ from damoos.damon.kdamonds import Context
 from damoos.damon.quotas import QuotaGoal, Quotas
 from damoos.damon.schemes import Action, Scheme
 
+from .remember import remember
 from .state import (
     ACTIONS,
     FL_SIZE,
@@ -129,6 +130,7 @@ _SCORED = {
 }
 
 
+@remember(64)
 def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> SchemeTables:
     """The schemes of a context, not applied yet; sizes in bytes, saturated to 63 bits; `base_address`: of page 0."""
     scheme = np.zeros((len(context.schemes), S_SIZE), np.int64)

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from damoos import units
+from damoos.backend.feed import Feed
 from damoos.catalogue import check_keys, find, line_of, read_extended
 from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Context, Kdamonds
@@ -46,8 +47,9 @@ from .outcome import EnvInfo
 from .place import Kind, Value, get, grown, kind_of, order_of, put
 from .space import Condition, Parameter, Space
 
-_FILE_KEYS = ("title", "description", "base", "parameters", "objective", "extends")
+_FILE_KEYS = ("title", "description", "base", "parameters", "objective", "feed", "extends")
 _PARAMETER_KEYS = ("title", "place", "low", "high", "default", "scale", "choices", "since", "when")
+_FEED_KEYS = ("signal", "every", "scheme", "goal")
 _OBJECTIVE_KEYS = ("kind", "weight", "max_runtime_overhead", "constraints")
 
 
@@ -62,6 +64,7 @@ class Env:
     sha256: str
     space: Space
     objective: Objective = field(default_factory=Objective)
+    feed: Feed | None = None
 
     def info(self) -> EnvInfo:
         """The preset as reports show it."""
@@ -87,6 +90,7 @@ def load_env(name_or_path: str | Path) -> Env:
             sha256=hashlib.sha256(repr(sorted(table.items())).encode()).hexdigest(),
             space=_space(parameters, base),
             objective=_objective(path, _table(table, "objective")),
+            feed=_feed(path, _table(table, "feed"), base) if "feed" in table else None,
         )
     except InputError as error:
         raise error.at(file=path, line=_line(path, error.field)) from None
@@ -192,6 +196,21 @@ def _quantity(kind: Kind, value: Any, where: str) -> Value:
     if not isinstance(value, str | int | float | bool):
         raise ConfigError("not a word, number or flag", field=where, value=value)
     return value
+
+
+def _feed(path: Path, table: dict[str, Any], base: Kdamonds) -> Feed:
+    check_keys(table, _FEED_KEYS, path, "feed")
+    try:
+        scheme, goal = (units.parse_count(table.get(key, 0), field=key) for key in ("scheme", "goal"))
+        every_us = units.parse_time_us(table.get("every", "1 s"), field="every")
+        feed = Feed(_text(table, "signal"), every_us / 1e6, scheme, goal)
+    except InputError as error:
+        raise ConfigError(
+            error.problem, field=f"feed.{error.field}", value=error.value, allowed=error.allowed
+        ) from None
+    if feed.goal_of(base) is None:
+        raise ConfigError("no goal of metric user_input there", field="feed", allowed="one in [base]")
+    return feed
 
 
 def _space(parameters: tuple[Parameter, ...], base: Kdamonds) -> Space:

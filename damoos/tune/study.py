@@ -75,7 +75,7 @@ def run_study(
 
 def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
     request, objective, effort = setting.request, setting.objective, setting.effort
-    bench = Bench.of(setting.backend, setting.workload, observes=objective.observes)
+    bench = Bench.of(setting.backend, setting.workload, observes=objective.observes, feed=setting.env.feed)
     with Journal(request.study, setting.header, max(len(objective.metrics), 1)) as journal:
         first = run_seeds(request.seed, Stream.VERIFY, 1)[0]
         meter = Meter(bench, journal, on_progress, repeats=effort.repeats, detail_seed=first)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from damoos.backend.base import Backend, Workload
+from damoos.backend.feed import Feed, Feeder
 from damoos.backend.looking import look, with_observed
 from damoos.backend.result import Result
 from damoos.damon.damo_format import to_damo
@@ -31,17 +32,19 @@ OneRun = Callable[[], Result]
 @dataclass(frozen=True)
 class Bench:
     """A workload on a backend. `workers`: runs side by side, no more than can't disturb each other. `observes`: whether
-    DAMON is looked at while the workload runs, so that results have `Result.observed`."""
+    DAMON is looked at while the workload runs, so that results have `Result.observed`. `feed`: what is fed to a goal of
+    the kdamonds where they have one for it."""
 
     backend: Backend
     workload: Workload
     workers: int
     observes: bool = False
+    feed: Feed | None = None
 
     @classmethod
-    def of(cls, backend: Backend, workload: Workload, *, observes: bool = False) -> Bench:
+    def of(cls, backend: Backend, workload: Workload, *, observes: bool = False, feed: Feed | None = None) -> Bench:
         """As many workers as the backend has slots."""
-        return cls(backend, workload, backend.slots, observes)
+        return cls(backend, workload, backend.slots, observes, feed)
 
     def result(self, kdamonds: Kdamonds | None, seed: int) -> Result:
         """One whole run; `kdamonds` None is without DAMON. Raises what `Backend.start` and the session raise."""
@@ -80,13 +83,19 @@ class Bench:
     def _result(self, kdamonds: Kdamonds | None, seed: int, stop: threading.Event) -> Result:
         simulated = self.backend.time_kind == "simulated"
         looks = self.observes and kdamonds is not None
+        feeder = None
+        step_s = SIMULATED_STEP_S if simulated else STEP_S
+        if self.feed is not None and kdamonds is not None and self.feed.goal_of(kdamonds) is not None:
+            feeder, step_s = Feeder(self.feed, kdamonds), min(step_s, self.feed.every_s)
         snapshots: list[Snapshot] = []
         with self.backend.start(self.workload, kdamonds, seed) as session:
             # Simulations are over before anybody could want to stop them.
-            while (looks or not simulated) and not session.done:
+            while (looks or feeder is not None or not simulated) and not session.done:
                 if stop.is_set():
                     raise BackendError("stopped, since another run beside it failed")
-                session.advance(SIMULATED_STEP_S if simulated else STEP_S)
+                samples = session.advance(step_s)
+                if feeder is not None:
+                    feeder.feed(session, samples)
                 if looks and not session.done and (snapshot := look(session)) is not None:
                     snapshots.append(snapshot)
             result = session.finish()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from damoos.backend.feed import Feed
 from damoos.catalogue import names
 from damoos.damon.filters import Filter
 from damoos.damon.quotas import QuotaGoal
@@ -95,6 +96,39 @@ default = 1000
     schemes = load_env(file).space.base.context.schemes
     assert schemes[0].core_filters == (Filter("target"),) and schemes[0].access_pattern == ANYTHING
     assert schemes[1].quotas.goals == (QuotaGoal(), QuotaGoal("some_mem_psi_us", 5_000))
+
+
+FED = """
+extends = "reclaim-feedback"
+
+[feed]
+signal = "swap_kb"
+every = "2 s"
+"""
+
+
+def test_a_goal_may_be_fed(tmp_path: Path) -> None:
+    file = tmp_path / "fed.toml"
+    file.write_text(FED)
+    assert load_env("reclaim-feedback").feed == Feed("major_faults_per_s", 0.2)
+    assert load_env(file).feed == Feed("swap_kb", 2.0)
+    assert load_env("reclaim-goal").feed is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"swap_kb"', '"mood"', r":5: feed.signal: unknown signal, got 'mood'; allowed: swap_kb, major_faults_per_s"),
+        ('"2 s"', '"0 s"', r":6: feed.every: too often"),
+        ('"2 s"', '"2 s"\ngoal = 3', r":4: feed: no goal of metric user_input there"),
+        ("signal =", "sgnal =", r"feed.sgnal: unknown key"),
+    ],
+)
+def test_mistakes_in_what_is_fed_are_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+    file = tmp_path / "fed.toml"
+    file.write_text(FED.replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load_env(file)
 
 
 @pytest.mark.parametrize("place", ["schemes[0].quotas.goal[0].nid", "schemes[0].action[0]", "schemes[99999].action"])
