@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "workloads": ("damoos.cli.workloads", "List and show the workloads that come with damoos."),
     "envs": ("damoos.cli.envs", "List and show the tuning environments (what may be changed, and the goal)."),
     "strategies": ("damoos.cli.strategies", "List and explain the strategies that can search."),
+    "bench": ("damoos.cli.bench", "Compare strategies on landscapes that were measured before."),
     "doctor": ("damoos.cli.doctor", "Show what this machine's kernel can do, and how to get what is missing."),
     "touch": ("damoos.cli.touch", "Run a workload's accesses on real memory of this machine."),
     "calibrate": ("damoos.cli.calibrate", "Measure a machine, and write the simulator's model of it."),

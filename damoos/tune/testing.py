@@ -72,12 +72,14 @@ class StrategyConformance:
     """Tests that hold for any strategy. `searches`: it is supposed to get better; references are not.
 
     `may_repeat`: it repeats itself by chance where there are few points. `seeds`: of the studies that have to succeed.
+    `dear`: a proposal takes so long that fewer are asked for.
     """
 
     strategy: Strategy
     searches = True
     may_repeat = True
     seeds = (0, 1, 2)
+    dear = False
 
     def test_says_what_it_is(self) -> None:
         strategy = self.strategy
@@ -90,7 +92,7 @@ class StrategyConformance:
         taken = [name for name, space in SPACES.items() if self._takes(space)]
         assert "line" in taken and "room" in taken and "few" in taken
         for name in taken:
-            for _, values in self._ask_all(SPACES[name], 12):
+            for _, values in self._ask_all(SPACES[name], 8 if self.dear else 12):
                 self._check(SPACES[name], values)
         for name in SPACES.keys() - set(taken):
             with _refused(self.strategy.name):
@@ -110,16 +112,17 @@ class StrategyConformance:
             tell(study, trial, [score, -score], excess)
 
     def test_the_same_seed_proposes_the_same(self) -> None:
-        one, two = (list(self._ask_all(ROOM, 14)) for _ in range(2))
+        one, two = (list(self._ask_all(ROOM, 8 if self.dear else 14)) for _ in range(2))
         assert [values for _, values in one] == [values for _, values in two]
 
     def test_stopped_anywhere_it_goes_on_as_if_never_stopped(self) -> None:
-        whole = self._run(ROOM, 26)
+        cuts = (3, 7, 9) if self.dear else (3, 11, 12, 21, 26)
+        whole = self._run(ROOM, cuts[-1])
         stopped = new_study()
-        for cut in (3, 11, 12, 21, 26):
+        for cut in cuts:
             again = new_study()
             again.add_trials(stopped.get_trials())
-            self._run(ROOM, cut, again, trials=26)
+            self._run(ROOM, cut, again, trials=cuts[-1])
             stopped = again
         assert _points(stopped) == _points(whole)
 
@@ -135,7 +138,7 @@ class StrategyConformance:
             assert len(_distinct(proposed)) == 16
 
     def test_no_point_comes_twice_unless_on_purpose(self) -> None:
-        for space, count in ((LINE, 20), (ROOM, 30)):
+        for space, count in ((LINE, 10), (ROOM, 10)) if self.dear else ((LINE, 20), (ROOM, 30)):
             values = [values for _, values in self._ask_all(space, count)]
             if not self.strategy.repeats:
                 assert len(_distinct(values)) == count
@@ -166,10 +169,10 @@ class StrategyConformance:
         if not self.searches:
             return
         for seed in self.seeds:
-            trials = self._run(LINE, 40, seed=seed).get_trials()
+            trials = self._run(LINE, 20 if self.dear else 40, seed=seed).get_trials()
             kept = [t.values[0] for t in trials if max(t.constraints.values()) <= 0]
             assert max(kept) >= 40.0 * (1.0 - BORDER) - 4.0
-            assert sum(max(t.constraints.values()) <= 0 for t in trials) >= 10
+            assert sum(max(t.constraints.values()) <= 0 for t in trials) >= len(trials) // 4
 
     def _takes(self, space: Space) -> bool:
         try:

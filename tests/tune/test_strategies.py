@@ -42,6 +42,7 @@ def _conformance(name: str) -> type[StrategyConformance]:
         searches = name not in REFERENCES + LAID_OUT + LINEAR
         may_repeat = name in OPTUNAS
         seeds = (0,) if name == "gp" else (0, 1, 2)
+        dear = name == "gp"
 
     Conforms.__name__ = Conforms.__qualname__ = "Test" + "".join(word.title() for word in name.split("-"))
     return pytest.mark.slow(Conforms) if name == "gp" else Conforms

@@ -1,0 +1,1 @@
+"""Comparing strategies: tasks, a protocol that is the same for all, figures."""

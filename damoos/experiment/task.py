@@ -1,0 +1,41 @@
+"""What strategies are compared on: a space, something that scores its points, and what is known to be best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from damoos.tune.space import Space, Values
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one trial gave. `score`: larger is better; `excess`: by how much it passes the limit, feasible where not
+    above 0, None if it failed."""
+
+    score: float
+    excess: float | None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it ran and kept the limit."""
+        return self.excess is not None and self.excess <= 0
+
+
+class Task(Protocol):
+    """A problem. `name` tells it from others; `best` is the highest `judge` of any point that is known."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def best(self) -> float: ...
+
+    def measure(self, values: Values, seed: int, number: int) -> Measured:
+        """One trial, as trial `number` of the course with that seed: a function of its arguments, noise included."""
+
+    def judge(self, values: Values) -> float:
+        """What the point is worth in truth: the score without noise, or the best estimate of it."""
