@@ -214,6 +214,9 @@ def _kdamond(st):
     if aggregated:
         merge_regions(st)
         apply_min_nr_regions(st)
+    if st.n[WATERMARKS] != 0:
+        # The kernel has looked a sampling interval ago.
+        update_activations(st)
     apply_schemes(st)
     if st.n[DONE] == 1:
         return
