@@ -16,7 +16,7 @@ from .closely import advance_closely
 from .handle import handle_at
 from .intervals import tune_intervals
 from .jit import entry, kernel
-from .lru import relieve
+from .lru import is_filling, relieve
 from .monitor import check_accesses, check_each
 from .phases import begin_phase, is_running
 from .recorder import buffers_full, elapse, last_sample, trace_aggregation
@@ -139,7 +139,7 @@ def _coarse_sleep(st, us):
 def _workload_alone(st, most_us):
     left = min(most_us, _STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
     share = 1.0 - st.f[BACKGROUND]
-    if st.c[C_LIMIT_PAGES] > 0.0:
+    if is_filling(st):
         left = min(left, _NO_DAMON_STEP_US)
     n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
     if n > 0:
@@ -175,9 +175,7 @@ def _sample(st, n):
             st.f[KDAMOND_CPU] += cpu
             done += 1
             continue
-        # Where memory is short it is looked at after each interval.
-        limited = st.c[C_LIMIT_PAGES] > 0.0
-        m = steady_intervals(st, np.int64(1) if limited else n - done, wall, share)
+        m = steady_intervals(st, np.int64(1) if is_filling(st) else n - done, wall, share)
         if m == 0:
             m = 1
             advance_closely(st, wall, share)
@@ -185,7 +183,7 @@ def _sample(st, n):
             advance_steadily(st, m, wall, share)
         check_accesses(st, m)
         st.f[KDAMOND_CPU] += cpu * m
-        if limited:
+        if st.c[C_LIMIT_PAGES] > 0.0:
             relieve(st)
         done += m
     st.n[PASSED] += done

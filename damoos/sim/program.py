@@ -33,7 +33,7 @@ class Program:
 @remember(64)
 def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Program:
     """The arrays of `workload` on `machine` at `pace`."""
-    layout = lay_out(workload)
+    layout = lay_out(workload, machine.program_pages, machine.program_hot_pages)
     # masim makes no access in a phase whose weights are all 0.
     active = [phase.patterns if any(p.probability for p in phase.patterns) else () for phase in workload.phases]
     patterns = [p for chosen in active for p in chosen]

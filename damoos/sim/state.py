@@ -61,7 +61,8 @@ RATES_STALE = 59  # whether what patterns' accesses cost must be worked out anew
 MIGRATED = 60  # pages moved between nodes
 PHYSICAL = 61  # whether physical memory is monitored
 FOLLOWS = 62  # whether what is monitored follows the process's mappings
-N_SIZE = 64
+CAME_IN = 63  # pages that had come into memory when `lru.is_filling` was last asked, less a constant
+N_SIZE = 72
 
 V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
 """Kernels as `KERNEL` counts them."""
