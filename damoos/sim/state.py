@@ -280,15 +280,16 @@ def _arrays(state: State) -> tuple[NDArray[Any], ...]:
 def with_room(state: State, max_nr_regions: int, schemes: Mapping[str, int], columns: int = 0) -> State:
     """A state that has room for that many regions, at least that many columns of `ext_more` and exactly the `schemes`
     (sizes): the same, or a copy of it."""
+    wanted = room_for(max_nr_regions, state.area_start.size) | {"Y": columns}
+    have = {"K": len(state.scheme), "J": len(state.goal), "L": len(state.filter)}
+    if have == schemes and state.start.shape[1] >= wanted["R"] and state.ext_more.shape[1] >= columns:
+        return state
     sizes = {
         name: size
         for field, array in zip(FIELDS, _arrays(state), strict=True)
         for name, size in zip(field.shape, array.shape, strict=True)
         if isinstance(name, str)
     }
-    wanted = room_for(max_nr_regions, sizes["A"]) | {"Y": columns}
-    if {**sizes, **schemes} == sizes and sizes["R"] >= wanted["R"] and sizes["Y"] >= columns:
-        return state
     for name, size in wanted.items():
         sizes[name] = max(sizes[name], size)
     copy = allocate({**sizes, **schemes})
