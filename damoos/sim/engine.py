@@ -165,10 +165,12 @@ def _rest(st):
 
 @kernel
 def _sample(st, n):
-    # n sampling iterations; fewer if the workload ends. Returns how many.
+    # n sampling iterations; fewer if the workload ends or they are long.
     done = 0
     while done < n and st.n[DONE] == 0:
         wall, cpu, share = iteration(st)
+        if done == 0:
+            n = min(n, max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall)))
         if st.n[EXACT] == 1:
             advance_closely(st, wall, share)
             check_each(st)
@@ -187,7 +189,6 @@ def _sample(st, n):
             relieve(st)
         done += m
     st.n[PASSED] += done
-    return done
 
 
 @kernel
@@ -204,9 +205,7 @@ def _next_event(st):
 def _kdamond(st):
     if st.n[WATERMARKS] != 0 and _rest(st):
         return
-    wall, _, _ = iteration(st)
-    most = max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall))
-    _sample(st, min(_next_event(st) - st.n[PASSED], most))
+    _sample(st, _next_event(st) - st.n[PASSED])
     if st.n[DONE] == 1:
         return
     passed = st.n[PASSED]
