@@ -29,7 +29,8 @@ from parsec.quality import Quality, loss, quality
 from parsec.simulate import Simulated, made_to_measure, simulate
 
 MACHINE = "damon-eval"
-ROUNDS = 16
+ROUNDS, ROUNDS_WITHOUT_CURVE = 24, 60
+PATIENCE = 3
 FIRST_SPREAD = 0.2
 FIT_SEEDS, TEST_SEEDS = (1, 2), (101, 102, 103)
 
@@ -47,30 +48,37 @@ def fit(backend: SimBackend, measured: Measured) -> Fitted:
     """The best model of all rounds.
 
     Like Levenberg and Marquardt: from the best so far, with the simulator's difference to the closed form there, to the
-    estimate's optimum in its neighbourhood, which grows with success and shrinks without.
+    estimate's optimum in its neighbourhood, which grows with success and shrinks without. After a few failures in a row
+    the neighbourhood is that of shares drawn at random around the best ones.
     """
     fault_s = backend.machine.major_fault_us / 1e6
     ages = fitted_ages(measured)
+    rng = np.random.default_rng(0)
     best: tuple[float, Fitted] | None = None
     correction, near = None, None
-    spread = FIRST_SPREAD
-    for _ in range(ROUNDS):
+    spread, failures = FIRST_SPREAD, 0
+    for _ in range(ROUNDS if measured.scores is not None else ROUNDS_WITHOUT_CURVE):
         found = estimate(measured, fault_s, correction, near)
         model = Model(measured.name, measured.runtime_s, measured.rss_bytes, found.shares)
         workload = made_to_measure(backend, model)
         simulated = simulate(backend, workload, ages.tolist(), FIT_SEEDS)
         error = loss(measured, simulated, found.offset)
         if best is not None and error >= best[0]:
-            spread /= 3.0
+            spread, failures = spread / 3.0, failures + 1
         else:
-            spread *= 1.0 if best is None else 1.5
+            spread, failures = min(1.5 * spread, FIRST_SPREAD), 0
             best = error, Fitted(model, workload, found.offset)
             kinds, sizes = [part for part, _ in found.shares], np.array([share for _, share in found.shares])
             expected = response(kinds, ages, measured, fault_s)
             correction = Correction(
                 simulated.saved - expected.saved @ sizes, simulated.slower - expected.slower @ sizes
             )
-        near = Near(dict(best[1].model.shares), spread)
+        centre = dict(best[1].model.shares)
+        if failures >= PATIENCE:
+            drawn = {part: share * rng.lognormal(0.0, 0.4) for part, share in centre.items()}
+            centre = {part: share / sum(drawn.values()) for part, share in drawn.items()}
+            spread = FIRST_SPREAD / 8.0
+        near = Near(centre, spread)
     assert best is not None
     return best[1]
 

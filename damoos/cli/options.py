@@ -48,7 +48,8 @@ Backend = Annotated[
 Machine = Annotated[
     str | None,
     typer.Option(
-        metavar="NAME", help="Machine model of the simulator: zram, nvme-swap, tiered, vm, vm-lab; short for --backend."
+        metavar="NAME",
+        help="Machine model of the simulator: zram, nvme-swap, tiered, small, vm, vm-lab; short for --backend.",
     ),
 ]
 TimingOption = Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Self
 
 from damoos.errors import KdamondsError
@@ -114,14 +115,25 @@ DOCUMENTED_PAGEOUT = Scheme(
 """The kernel documentation's example: page out what was not accessed for 5 s, at the default intervals."""
 
 
+@cache
+def _names_of(kind: Any) -> tuple[str, ...]:
+    return tuple(entry.name for entry in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    # Its fields; none of what is no dataclass.
+    kind: Any = type(value)
+    return _names_of(kind)
+
+
 def _nodes(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    for entry in dataclasses.fields(value):
-        child = getattr(value, entry.name)
-        where = f"{path}.{entry.name}" if path else entry.name
+    for name in _names(value):
+        child = getattr(value, name)
+        where = f"{path}.{name}" if path else name
         if isinstance(child, tuple):
             for index, item in enumerate(child):
                 yield f"{where}[{index}]", item
                 yield from _nodes(item, f"{where}[{index}]")
-        elif dataclasses.is_dataclass(child):
+        elif _names(child):
             yield where, child
             yield from _nodes(child, where)

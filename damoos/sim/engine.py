@@ -16,7 +16,7 @@ from .closely import advance_closely
 from .handle import handle_at
 from .intervals import tune_intervals
 from .jit import entry, kernel
-from .lru import relieve
+from .lru import is_filling, relieve
 from .monitor import check_accesses, check_each
 from .phases import begin_phase, is_running
 from .recorder import buffers_full, elapse, last_sample, trace_aggregation
@@ -139,7 +139,7 @@ def _coarse_sleep(st, us):
 def _workload_alone(st, most_us):
     left = min(most_us, _STRETCH_US, _ROOM * st.f[SAMPLE_EVERY])
     share = 1.0 - st.f[BACKGROUND]
-    if st.c[C_LIMIT_PAGES] > 0.0:
+    if is_filling(st):
         left = min(left, _NO_DAMON_STEP_US)
     n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
     if n > 0:
@@ -165,19 +165,19 @@ def _rest(st):
 
 @kernel
 def _sample(st, n):
-    # n sampling iterations; fewer if the workload ends. Returns how many.
+    # n sampling iterations; fewer if the workload ends or they are long.
     done = 0
     while done < n and st.n[DONE] == 0:
         wall, cpu, share = iteration(st)
+        if done == 0:
+            n = min(n, max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall)))
         if st.n[EXACT] == 1:
             advance_closely(st, wall, share)
             check_each(st)
             st.f[KDAMOND_CPU] += cpu
             done += 1
             continue
-        # Where memory is short it is looked at after each interval.
-        limited = st.c[C_LIMIT_PAGES] > 0.0
-        m = steady_intervals(st, np.int64(1) if limited else n - done, wall, share)
+        m = steady_intervals(st, np.int64(1) if is_filling(st) else n - done, wall, share)
         if m == 0:
             m = 1
             advance_closely(st, wall, share)
@@ -185,11 +185,10 @@ def _sample(st, n):
             advance_steadily(st, m, wall, share)
         check_accesses(st, m)
         st.f[KDAMOND_CPU] += cpu * m
-        if limited:
+        if st.c[C_LIMIT_PAGES] > 0.0:
             relieve(st)
         done += m
     st.n[PASSED] += done
-    return done
 
 
 @kernel
@@ -206,9 +205,7 @@ def _next_event(st):
 def _kdamond(st):
     if st.n[WATERMARKS] != 0 and _rest(st):
         return
-    wall, _, _ = iteration(st)
-    most = max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall))
-    _sample(st, min(_next_event(st) - st.n[PASSED], most))
+    _sample(st, _next_event(st) - st.n[PASSED])
     if st.n[DONE] == 1:
         return
     passed = st.n[PASSED]
@@ -216,6 +213,9 @@ def _kdamond(st):
     if aggregated:
         merge_regions(st)
         apply_min_nr_regions(st)
+    if st.n[WATERMARKS] != 0:
+        # The kernel has looked a sampling interval ago.
+        update_activations(st)
     apply_schemes(st)
     if st.n[DONE] == 1:
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from .eligible import eligible_bp
 from .jit import kernel
 from .tables import (
     G_CURRENT,
@@ -16,6 +17,7 @@ from .tables import (
     G_NODE,
     G_TARGET,
     METRIC_ACTIVE,
+    METRIC_ELIGIBLE,
     METRIC_INACTIVE,
     METRIC_MEMCG_FREE,
     METRIC_MEMCG_USED,
@@ -63,7 +65,7 @@ def goal_quota(st, k):
     """Tunes scheme `k`'s quota once by its goals; the bytes that it then allows, int64."""
     best = _NONE
     for g in range(st.scheme[k, S_FIRST_GOAL], st.scheme[k, S_LAST_GOAL]):
-        best = max(best, _score(st, g))
+        best = max(best, _score(st, k, g))
     if st.scheme[k, S_TUNER] == TUNER_TEMPORAL:
         input_bp = _U64_MAX
         if best >= _GOAL:
@@ -78,14 +80,14 @@ def goal_quota(st, k):
 
 
 @kernel
-def _score(st, g):
+def _score(st, k, g):
     target = np.uint64(st.goal[g, G_TARGET])
-    current = np.uint64(_current(st, g))
+    current = np.uint64(_current(st, k, g))
     return current // target * _GOAL + current % target * _GOAL // target
 
 
 @kernel
-def _current(st, g):
+def _current(st, k, g):
     # The metric's value now; of stall time: how much it grew since it was last asked for.
     metric = st.goal[g, G_METRIC]
     if metric == METRIC_PSI:
@@ -103,6 +105,8 @@ def _current(st, g):
         return memcg_used_bp(st, node)
     if metric == METRIC_MEMCG_FREE:
         return 10_000 - memcg_used_bp(st, node)
+    if metric == METRIC_ELIGIBLE:
+        return eligible_bp(st, k, node)
     if metric == METRIC_ACTIVE:
         return active_bp(st)
     if metric == METRIC_INACTIVE:

@@ -58,8 +58,12 @@ class Layout:
         return _PROGRAM_START - self.mapped[0][1] * PAGE
 
 
-def lay_out(workload: MasimWorkload) -> Layout:
-    """The address space of a process that runs `workload`."""
+def lay_out(workload: MasimWorkload, program_pages: int = 0, program_hot_pages: int = 0) -> Layout:
+    """The address space of a process that runs `workload`.
+
+    `program_pages`: what the program has besides a small static one, of which it uses `program_hot_pages` around each
+    batch, anywhere in them (an interpreter and its heap).
+    """
     placed: list[Area] = []
     page = 0
     for region in reversed(workload.regions):
@@ -80,10 +84,13 @@ def lay_out(workload: MasimWorkload) -> Layout:
         Area("[vdso]", vdso + 6, vdso + 7, 1),
         Area("[stack]", stack + STACK_PAGES - 1, stack + STACK_PAGES, 1),
     ]
+    program_end = low + LOW_PAGES + program_pages
+    if program_pages > 0:
+        own.append(Area("[interpreter]", low + LOW_PAGES, program_end, program_hot_pages))
     areas = tuple(sorted([*placed, *own], key=lambda a: a.start))
     index = {a.start: i for i, a in enumerate(areas)}
     mapped = (
-        ("[program]", low, low + LOW_PAGES),
+        ("[program]", low, program_end),
         ("[workload]", 0, top),
         ("[vdso]", vdso, vdso + _VDSO_PAGES),
         ("[stack]", stack, stack + STACK_PAGES),

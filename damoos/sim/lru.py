@@ -15,11 +15,13 @@ from .state import (
     C_LIMIT_PAGES,
     C_LRU_NOISE,
     C_PAGEOUT,
+    CAME_IN,
     DEBT,
     DONE,
     NR_EXTENTS,
     PHASE,
     PHASE_ACCESSES,
+    SWAP_IN,
     SWAPPED,
     UNTOUCHED,
     WORKLOAD_PAGES,
@@ -68,6 +70,17 @@ def prioritise(st, i, column, pages):
         marked = max(before, pages) if x == column else min(before, others)
         st.area_more[a, x] += marked - before
         st.ext_more[i, x] = marked
+
+
+@kernel
+def is_filling(st):
+    """Whether memory has a limit and pages have come in since this was last asked: then reclaim can't wait."""
+    if st.c[C_LIMIT_PAGES] == 0.0:
+        return False
+    came_in = st.n[SWAP_IN] - st.n[UNTOUCHED]
+    filling = came_in != st.n[CAME_IN]
+    st.n[CAME_IN] = came_in
+    return filling
 
 
 @kernel

@@ -50,6 +50,8 @@ class Machine:
     `memory_used_bytes` what others than the workload hold, `swap_memory_share` of swapped bytes that stay in memory
     (compressed swap), `stall_share` of a major fault's time that counts as stalled for memory (PSI), `pcp_share` of
     memory that the per-CPU lists of freed pages may hold, which don't count as free.
+    `program_pages`: what the program that runs a workload has in memory besides a small static one, of which it uses
+    `program_hot_pages` around each batch: what kdamond sees of an interpreter.
     `random_write_per_ms`: random accesses that only write, where they are not as fast as others (0: they are).
     Huge pages: `thp`, the policy never, madvise or always; `huge_random_gain`, `huge_sequential_gain` the share of an
     access's time that a huge mapping saves (0 to 1); `huge_fault_us` the first touch of 2 MiB; `pageout_huge_page_us`
@@ -87,6 +89,8 @@ class Machine:
     wait_share: float
     start_us: float
     rss_base_bytes: int
+    program_pages: int = 0
+    program_hot_pages: int = 0
     random_write_per_ms: float = 0.0
     kernel: str = KERNELS[-1]
     memory_bytes: int = 0

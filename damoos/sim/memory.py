@@ -103,8 +103,10 @@ def _marks_alike(st, i, j, tolerance):
             return False
     a, b = max(1, resident_pages(st, i)), max(1, resident_pages(st, j))
     for x in range(X_HUGE, st.ext_more.shape[1]):
-        # Huge and small pages stay apart, so that khugepaged finds what it may collapse.
-        if abs(st.ext_more[i, x] / a - st.ext_more[j, x] / b) > (0.0 if x == X_HUGE else tolerance):
+        # Huge and small pages stay apart, so that khugepaged finds what it may collapse; what is marked for reclaim
+        # need not be known that well.
+        most = 0.0 if x == X_HUGE else tolerance if x >= X_NODE else 10.0 * tolerance
+        if abs(st.ext_more[i, x] / a - st.ext_more[j, x] / b) > most:
             return False
     return True
 

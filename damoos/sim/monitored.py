@@ -2,9 +2,9 @@
 
 With vaddr and fvaddr that is the process's own, where each area is one piece. With paddr it is physical memory, where
 the page allocator has scattered them. So it is in the recorded runs: what is allocated first comes in many small pieces
-that lie in a few clusters, between pages of others; the more is allocated the larger the pieces become (ten megabytes
-in 45 to 100 of them, the next thirty in as few again). All lie in a part of memory that is three times as large
-as they are. The sizes of the pieces here are drawn with a mean of a sixteenth of what is allocated already.
+(ten megabytes in 45 to 100), then they become larger, up to about a megabyte; they lie in a few clusters, between pages
+of others, in a part of memory that is three times as large as they are. The sizes of the pieces here are drawn with a
+mean of a twentieth of what is allocated already.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ Ints = NDArray[np.int64]
 
 FIRST_FRAME = 256
 """Pages below 1 MiB are not monitored unless asked for."""
-_LEAST_PIECE, _GROWTH = 8, 16
+_LEAST_PIECE, _GROWTH, _GREATEST_MEAN = 8, 20, 250
 _LARGE, _LARGE_CLUSTERS, _CLUSTERS = 256, 4, 6
 """Pages from which on a piece lies in a cluster of large ones; how many such clusters there are, and others."""
-_GAP, _SPREAD = 12, 2.5
+_GAP, _SPREAD = 6, 2.5
 """Pages of others between pieces of a cluster; free memory between clusters, in parts of what is allocated."""
 
 
@@ -86,7 +86,7 @@ def _physical(layout: Layout, ranges: tuple[tuple[int, int], ...], seed: int) ->
     for i in (*own, *layout.region_area):
         page, end = layout.areas[i].start, layout.areas[i].end
         while page < end:
-            mean = max(_LEAST_PIECE, allocated / _GROWTH)
+            mean = min(max(_LEAST_PIECE, allocated / _GROWTH), _GREATEST_MEAN)
             size = min(end - page, 1 + int(draw.exponential(mean)))
             pieces.append((i, page, size))
             page += size

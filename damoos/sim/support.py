@@ -15,14 +15,12 @@ from damoos.errors import BackendError, KdamondsError
 from .machine import Machine
 from .remember import remember
 from .state import ACTIONS
-from .tables import METRICS
 
 WORKLOAD_CGROUP = "/workload"
 """The simulated workload's cgroup."""
 SIMULATED_OPS_FILTERS = ("anon", "memcg", "young", "hugepage_size", "unmapped")
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
-    "goals": "node_eligible_mem_bp is not simulated",
     "filters": "active of the operations layer is not simulated",
 }
 
@@ -94,9 +92,7 @@ def _check_goal(where: str, goal: QuotaGoal, machine: Machine, ops: str) -> None
             value=goal.target_metric,
             allowed="ops paddr",
         )
-    if goal.target_metric not in METRICS:
-        raise _no(f"{where}.target_metric", goal.target_metric, ", ".join(METRICS))
-    if goal.target_metric in NODE_METRICS:
+    if goal.target_metric in NODE_METRICS and goal.target_metric != "node_eligible_mem_bp":
         _check_node(f"{where}.target_metric", goal, machine)
     if goal.target_metric in MEMCG_METRICS:
         _check_cgroup(f"{where}.path", goal.path)

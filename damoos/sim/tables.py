@@ -92,7 +92,8 @@ G_METRIC, G_TARGET, G_CURRENT, G_LAST, G_NODE = range(G_SIZE)
     METRIC_MEMCG_FREE,
     METRIC_ACTIVE,
     METRIC_INACTIVE,
-) = range(8)
+    METRIC_ELIGIBLE,
+) = range(9)
 METRICS = {
     "user_input": METRIC_USER,
     "some_mem_psi_us": METRIC_PSI,
@@ -102,6 +103,7 @@ METRICS = {
     "node_memcg_free_bp": METRIC_MEMCG_FREE,
     "active_mem_bp": METRIC_ACTIVE,
     "inactive_mem_bp": METRIC_INACTIVE,
+    "node_eligible_mem_bp": METRIC_ELIGIBLE,
 }
 
 FL_TYPE, FL_MATCHING, FL_ALLOW, FL_LOW, FL_HIGH = range(5)

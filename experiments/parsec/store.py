@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
 
 from damoos.catalogue import markdown_table, renew_table
 from damoos.workload import masim
@@ -91,8 +95,24 @@ def write_tables() -> None:
 def renewed() -> str:
     """`docs/parsec.md` with the table of what is in `fit.json`."""
     known = _figures()
-    return renew_table(
-        PAGE, "parsec", markdown_table(COLUMNS, [_row(m, fitted(m.name)) for m in read() if m.name in known])
+    programs = [program for program in read() if program.name in known]
+    table = markdown_table(COLUMNS, [_row(program, fitted(program.name)) for program in programs])
+    return renew_table(PAGE, "parsec", f"{table}\n{_together(programs)}")
+
+
+def _together(programs: Sequence[Measured]) -> str:
+    models = [fitted(program.name) for program in programs]
+    rank = {
+        name: spearmanr([getattr(m, name) for m in programs], [getattr(f, name) for f in models]).statistic
+        for name in ("prcl_saved", "prcl_slower")
+    }
+    rss, runtime = np.array([m.rss_bytes for m in programs]), np.array([m.runtime_s for m in programs])
+    less = [-100 * rss @ np.array([x.prcl_saved for x in each]) / rss.sum() for each in (programs, models)]
+    longer = [100 * runtime @ np.array([x.prcl_slower for x in each]) / runtime.sum() for each in (programs, models)]
+    return (
+        f"All {len(programs)} together under prcl, measured / simulated: RSS {_pair(*less, 1)} %, runtime "
+        f"{_pair(*longer, 1)} %.\nSpearman's rank correlation of the programs: saved RSS {rank['prcl_saved']:.2f}, "
+        f"runtime {rank['prcl_slower']:.2f}.\n"
     )
 
 
@@ -141,10 +161,11 @@ def _description(measured: Measured, model: Model, workload: MasimWorkload, foun
     suite = measured.name.partition("-")[0]
     parts = ", ".join(f"{part.name.replace('_', ' ').replace('pc', ' %')} {100 * s:.1f} %" for part, s in model.shares)
     fit = (
-        f"Under prcl (min_age {measured.prcl_min_age_s:g} s) it saves {100 * found.prcl_saved:.1f} % of RSS for "
-        f"{100 * found.prcl_slower:.1f} % of runtime; measured: {100 * measured.prcl_saved:.1f} % for "
-        f"{100 * measured.prcl_slower:.1f} %, where runs without a scheme differ by "
-        f"{100 * measured.noise_runtime:.1f} % in runtime."
+        f"Without a scheme runtime and mean RSS are the program's within {100 * abs(found.runtime_error):.1f} % and "
+        f"{100 * abs(found.rss_error):.1f} %. Under prcl (min_age {measured.prcl_min_age_s:g} s) it saves "
+        f"{100 * found.prcl_saved:.1f} % of RSS for {100 * found.prcl_slower:.1f} % of runtime; measured: "
+        f"{100 * measured.prcl_saved:.1f} % for {100 * measured.prcl_slower:.1f} %, where runs without a scheme differ "
+        f"by {100 * measured.noise_rss:.1f} % in RSS and {100 * measured.noise_runtime:.1f} % in runtime."
     )
     if found.held_out_rmse is not None:
         fit += (

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from damoos.damon.quotas import GOAL_METRICS, QuotaGoal, Quotas
-from damoos.damon.schemes import ANYTHING, Action, Scheme
-from damoos.sim import goals, intervals, vmstat
+from damoos.damon.schemes import ANYTHING, AccessPattern, Action, Range, Scheme
+from damoos.sim import eligible, goals, intervals, vmstat
 from damoos.sim.jit import callable_kernel
 from damoos.sim.machine import Node, load_machine
 from damoos.sim.state import C_MEMORY, C_MEMORY_USED, C_PCP, C_STALL, MAJOR_FAULTS, X_DEPRIO, X_NODE
@@ -20,6 +20,7 @@ from .states import state_of
 _feed = callable_kernel(goals.feed_loop_next_input)
 adaptation_bp = callable_kernel(intervals.adaptation_bp)
 active_bp = callable_kernel(vmstat.active_bp)
+eligible_bp = callable_kernel(eligible.eligible_bp)
 goal_quota = callable_kernel(goals.goal_quota)
 memcg_used_bp = callable_kernel(vmstat.memcg_used_bp)
 node_free_bp = callable_kernel(vmstat.node_free_bp)
@@ -157,4 +158,19 @@ def test_what_was_deprioritised_is_inactive() -> None:
 
 
 def test_metrics_have_their_numbers() -> None:
-    assert set(METRICS) == set(GOAL_METRICS) - {"node_eligible_mem_bp"}
+    assert set(METRICS) == set(GOAL_METRICS)
+
+
+def test_eligible_memory_is_what_is_in_regions_of_the_pattern() -> None:
+    # 12 MiB of the workload's 16 are on node 0; only the last region has the pattern.
+    tiers = dataclasses.replace(load_machine("vm-lab"), nodes=(Node(12 << 20), Node(32 << 20)))
+    busy = Scheme(Action.MIGRATE_COLD, AccessPattern(Range(0, 1 << 40), Range(10, 20), Range(0, 99)), target_nid=1)
+    rows = [(0, 1024, 5), (1024, 3072, 0), (3072, 4096, 15)]
+    state, handle = state_of(rows, schemes=[busy], machine=tiers, columns=X_NODE + 1)
+    assert [eligible_bp(handle, 0, node) for node in (0, 1, 2)] == [7_500, 2_500, 0]
+    # None of it: its pages are in swap.
+    state.ext_swapped[:] = state.ext_end - state.ext_start
+    state.ext_more[:] = 0
+    assert eligible_bp(handle, 0, 0) == 0
+    state, handle = state_of(rows[:2], schemes=[busy], machine=tiers, columns=X_NODE + 1)
+    assert eligible_bp(handle, 0, 0) == 0

@@ -42,3 +42,13 @@ def test_pages_of_phases_follow_each_other(phases: int) -> None:
     assert (pages[0].first_phase, pages[-1].last_phase) == (0, phases - 1)
     for left, right in zip(pages, pages[1:], strict=False):
         assert (left.end <= right.start) and (left.last_phase + 1 == right.first_phase)
+
+
+def test_what_kdamond_sees_of_an_interpreter() -> None:
+    workload = MasimWorkload("w", (Region("r", 1 << 20),), (Phase("p", 1, (Pattern("r", False, 4096, 1),)),))
+    small, large = lay_out(workload), lay_out(workload, 350, 175)
+    (extra,) = (area for area in large.areas if area.name == "[interpreter]")
+    assert (extra.end - extra.start, extra.hot_pages) == (350, 175)
+    (program,), (before,) = ([m for m in layout.mapped if m[0] == "[program]"] for layout in (large, small))
+    assert program == (before[0], before[1], before[2] + 350) and extra.end == program[2]
+    assert large.base_address == small.base_address

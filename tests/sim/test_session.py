@@ -11,7 +11,7 @@ from damoos.backend.result import Result
 from damoos.damon.attrs import Intervals, IntervalsGoal, NrRegions
 from damoos.damon.filters import Filter
 from damoos.damon.kdamonds import Kdamonds, Target
-from damoos.damon.quotas import QuotaGoal, Quotas, Watermarks
+from damoos.damon.quotas import QuotaGoal, Quotas, Watermarks, Weights
 from damoos.damon.schemes import ANYTHING, U32_MAX, U64_MAX, AccessPattern, Action, Range, Scheme
 from damoos.errors import BackendError, InputError, KdamondsError
 from damoos.sim.backend import SimBackend
@@ -64,6 +64,36 @@ def test_a_run_in_steps_is_the_same_run() -> None:
         stepped = session.finish()
     assert same(stepped, whole)
     assert abs(taken - len(stepped.samples.t_s)) <= 2
+
+
+SIZED = Quotas(bytes=MIB, reset_interval_ms=1_000)
+GOAL = Quotas(ms=20, reset_interval_ms=100, weights=Weights(0, 1, 1), goals=(QuotaGoal("some_mem_psi_us", 5_000),))
+CONFIGURATIONS = {
+    "size quota": Scheme(Action.PAGEOUT, pattern(3), quotas=SIZED),
+    "goal and time quota": Scheme(Action.PAGEOUT, pattern(3), quotas=GOAL),
+    "watermarks": Scheme(Action.PAGEOUT, pattern(3), watermarks=Watermarks("free_mem_rate", 300_000, 730, 700, 100)),
+    "filters": Scheme(
+        Action.PAGEOUT, pattern(3), core_filters=(Filter("addr", True, True, addr_start=0, addr_end=0x7FFFF8123000),)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [*CONFIGURATIONS, "tuned intervals"])
+def test_looking_in_between_changes_nothing(name: str) -> None:
+    backend = open_backend("sim:vm-lab", pace=Pace(prefault=True))
+    value = kdamonds(CONFIGURATIONS.get(name, Scheme(Action.STAT, ANYTHING)))
+    if name == "tuned intervals":
+        goal = IntervalsGoal(access_bp=3_000, aggrs=3, min_sample_us=1_000, max_sample_us=1_000_000)
+        value = value.with_context(
+            dataclasses.replace(value.context, intervals=Intervals(5_000, 100_000, 1_000_000, intervals_goal=goal))
+        )
+    whole = backend.start(TURNS, value, 3).finish()
+    with backend.start(TURNS, value, 3) as session:
+        while not session.done:
+            session.advance(0.3)
+            session.snapshot()
+        assert same(session.finish(), whole)
+    assert whole.scheme_stats[0].nr_tried > 0
 
 
 def test_page_out_saves_memory_and_costs_time() -> None:
@@ -194,7 +224,6 @@ def test_what_is_not_simulated_is_refused_by_name(context, word: str) -> None:
         open_backend("sim:zram").start(TURNS, changed, 1)
 
 
-SIZED = Quotas(bytes=MIB, reset_interval_ms=1_000)
 OLD_LAB = dataclasses.replace(load_machine("vm-lab"), kernel="6.12")
 
 
