@@ -172,7 +172,7 @@ def figures(seconds: int, rounds: int) -> list[Figure]:
         Figure("batch: 256 runs", steps_per_s(256, 40), "steps per s", 100_000, True),
         Figure("start, warm", warm, "s", 1.0, False),
         Figure("start, cold", cold, "s", 12.0, False),
-        Figure("memory", sum(array.nbytes for array in state) / 2**20, "MiB", 2.0, False),
+        Figure("memory", state.plan.n_bytes / 2**20, "MiB", 2.0, False),
     ]
 
 

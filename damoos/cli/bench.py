@@ -39,8 +39,9 @@ def bench(
 ) -> None:
     """Compare strategies on landscapes that were measured before: nothing runs.
 
-    After 3, 5, 10, 20 and N runs: the mean of score / best over landscapes and seeds, with its 95 % interval, and the
-    share of pairs that reached 95 % of the best. Scores of -20 and less broke the limit and are worth -20.
+    After 3, 5, 10, 20 and N runs: the mean of score / best over landscapes and seeds, and the share of pairs that
+    reached 95 % of the best; then how probably each is better than the first, with 95 % intervals. Scores of -20 and
+    less broke the limit and are worth -20.
 
     Examples:
 
@@ -88,6 +89,12 @@ def _print(found: Comparison) -> None:
         f"means ± {half:.2f} at most (95 % of resampled seeds); ms: real time that a proposal takes.",
         soft_wrap=True,
     )
+    for better in found.improvements:
+        screen.print(
+            f"Probability that {better.strategy} ends better than {better.over}: {better.probability:.2f} "
+            f"({better.low:.2f} to {better.high:.2f})",
+            soft_wrap=True,
+        )
     if found.left_out:
         left_out = ", ".join(found.left_out)
         screen.print(f"Left out, since nothing there is better than no scheme: {left_out}.", soft_wrap=True)

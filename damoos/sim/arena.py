@@ -6,7 +6,7 @@ sizes of the run (`A` areas, ...).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
@@ -43,9 +43,10 @@ def declared(state: type) -> tuple[Field, ...]:
 
 
 class Plan(NamedTuple):
-    """Where the fields are for given sizes: (dtype, shape, offset in bytes) each; buffers come last."""
+    """Where the fields are for given sizes: (dtype, shape, offset in bytes) by name; buffers come last."""
 
-    places: tuple[tuple[np.dtype[Any], tuple[int, ...], int], ...]
+    sizes: dict[str, int]
+    places: dict[str, tuple[np.dtype[Any], tuple[int, ...], int]]
     n_bytes: int
     n_zeroed: int  # bytes before the buffers
     table: np.ndarray  # int64 [_ENTRIES * fields] with offsets for addresses
@@ -65,16 +66,37 @@ def plan(fields: tuple[Field, ...], sizes: Mapping[str, int]) -> Plan:
         offset += -(-int(np.prod(shape)) * field.dtype.itemsize // _ALIGN) * _ALIGN
         if not field.is_buffer:
             zeroed = offset
-    return Plan(tuple(places[f.name] for f in fields), offset, zeroed, table, np.array([f.entry for f in fields]))
+    return Plan(of, places, offset, zeroed, table, np.array([f.entry for f in fields]))
 
 
-def place(at: Plan, like: np.ndarray | None = None) -> list[np.ndarray]:
-    """The fields' arrays in a new block: zeros, or as in the block `like`, but whatever was there in buffers; the
-    table, which is the first field, is filled in."""
-    block = np.empty(at.n_bytes, np.uint8)
-    block[: at.n_zeroed] = 0 if like is None else like[: at.n_zeroed]
-    arrays = [np.ndarray(shape, dtype, block, offset) for dtype, shape, offset in at.places]
-    table = arrays[0]
-    table[:] = at.table
-    table[at.addresses] += block.ctypes.data
-    return arrays
+class Arena:
+    """Base of a class whose annotations declare arrays; they are made when they are asked for.
+
+    `block`: uint8, the memory of all; `address`: where its table is, whose field, named `table`, comes first.
+    """
+
+    def __init__(self, at: Plan, like: Arena | None = None) -> None:
+        """Arrays of zeros, or as those of `like`, which has the same plan; in buffers is whatever was there before."""
+        block: np.ndarray = np.empty(at.n_bytes, np.uint8)
+        block[: at.n_zeroed] = 0 if like is None else like.block[: at.n_zeroed]
+        self.plan: Plan = at
+        self.block: np.ndarray = block
+        self.address: int = block.ctypes.data
+        table = self.__getattr__("table")
+        table[:] = at.table
+        table[at.addresses] += self.address
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            dtype, shape, offset = self.__dict__["plan"].places[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no array {name!r}") from None
+        array = self.__dict__[name] = np.ndarray(shape, dtype, self.block, offset)
+        return array
+
+    def copy_buffers(self, like: Arena, names: Iterable[str], count: int) -> None:
+        """Takes over the first `count` rows of one-dimensional buffers of `like`, which has the same plan."""
+        for name in names:
+            dtype, _, offset = self.plan.places[name]
+            rows = slice(offset, offset + count * dtype.itemsize)
+            self.block[rows] = like.block[rows]

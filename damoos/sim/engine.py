@@ -19,7 +19,7 @@ from .jit import entry, kernel
 from .lru import is_filling, relieve
 from .monitor import check_accesses, check_each
 from .phases import begin_phase, is_running
-from .recorder import buffers_full, elapse, last_sample, trace_aggregation
+from .recorder import buffers_full, elapse, last_sample, show, trace_aggregation
 from .regions import (
     apply_min_nr_regions,
     count_pages,
@@ -165,10 +165,12 @@ def _rest(st):
 
 @kernel
 def _sample(st, n):
-    # n sampling iterations; fewer if the workload ends. Returns how many.
+    # n sampling iterations; fewer if the workload ends or they are long.
     done = 0
     while done < n and st.n[DONE] == 0:
         wall, cpu, share = iteration(st)
+        if done == 0:
+            n = min(n, max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall)))
         if st.n[EXACT] == 1:
             advance_closely(st, wall, share)
             check_each(st)
@@ -187,7 +189,6 @@ def _sample(st, n):
             relieve(st)
         done += m
     st.n[PASSED] += done
-    return done
 
 
 @kernel
@@ -204,9 +205,7 @@ def _next_event(st):
 def _kdamond(st):
     if st.n[WATERMARKS] != 0 and _rest(st):
         return
-    wall, _, _ = iteration(st)
-    most = max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall))
-    _sample(st, min(_next_event(st) - st.n[PASSED], most))
+    _sample(st, _next_event(st) - st.n[PASSED])
     if st.n[DONE] == 1:
         return
     passed = st.n[PASSED]
@@ -234,8 +233,9 @@ def _kdamond(st):
             set_regions(st, st.range_start, st.range_end)
 
 
-BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH = range(5)
-"""What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; go on; last sample."""
+BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH, ADVANCE = range(6)
+"""What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; go on until a time; the
+last sample; go on for a time."""
 
 
 @kernel
@@ -265,14 +265,19 @@ def _step(st, what, until_us):
 
 
 @entry
-def step(addresses, what, until_us):
+def step(addresses, what, until_us, shown):
     """The only entry point, so that there is one thing to compile: does `what` to each run of a batch.
 
     `addresses`: int64 [N], of the tables of the runs' states; `until_us`: float64 [N]. RUN goes on to `until_us` or the
-    end of the workload. Returns True when buffers of a run are full and must be emptied before it can go on.
+    end of the workload; for ADVANCE they are from now on, and are made absolute. `shown`: float64 [N, SHOWN], filled
+    with where the runs are then. Returns True when buffers of a run are full and must be emptied before it can go on.
     """
     full = False
     for i in range(addresses.size):
-        if _step(handle_at(addresses[i]), what, until_us[i]):
+        st = handle_at(addresses[i])
+        if what == ADVANCE:
+            until_us[i] += st.f[NOW]
+        if _step(st, what, until_us[i]):
             full = True
+        show(st, shown[i])
     return full

@@ -32,14 +32,9 @@ class Handle:
         self.address = address
 
 
-def address_of(state: State) -> int:
-    """Where a state's table is; valid while that state is."""
-    return int(state.table.ctypes.data)
-
-
 def handle_of(state: State) -> Handle:
     """The handle of a state."""
-    return Handle(address_of(state))
+    return Handle(state.address)
 
 
 class _HandleType(types.Type):

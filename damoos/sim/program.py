@@ -17,6 +17,8 @@ from .layout import PAGE, Layout, lay_out, three_ranges
 from .machine import Machine
 from .remember import remember
 
+_NEARLY_1 = 1.0 - 2.0**-53
+
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -64,6 +66,7 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
         "pattern_hardens": np.array([p.random and p.rw_mode != "ro" for p in patterns], np.int64),
         "pattern_step": np.array([max(p.stride, 1) / PAGE for p in patterns], float),
         "pattern_weight": weight,
+        "pattern_evasion": -np.log1p(-np.minimum(weight, _NEARLY_1)),
         "pattern_rate": rate,
         "pattern_access_us": access_us,
         "pattern_batch_us": batch_us,

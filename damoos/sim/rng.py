@@ -113,29 +113,61 @@ def _stirling(k):
 
 
 @kernel
-def _binomial_btrs(rng, stream, n, p):
-    # Hoermann, The generation of binomial random variates (1993), algorithm BTRS; needs p <= 0.5 and n p >= 10.
-    spq = math.sqrt(n * p * (1 - p))
-    b = 1.15 + 2.53 * spq
+def _binomial_btrd(rng, stream, n, p):
+    # Hoermann, The generation of binomial random variates (1993), algorithm BTRD; needs p <= 0.5 and n p >= 10. Most
+    # numbers cost one uniform number, most others a short product of ratios of probabilities; few take logarithms.
+    m = math.floor((n + 1) * p)
+    odds = p / (1.0 - p)
+    scaled = (n + 1) * odds
+    variance = n * p * (1.0 - p)
+    deviation = math.sqrt(variance)
+    b = 1.15 + 2.53 * deviation
     a = -0.0873 + 0.0248 * b + 0.01 * p
     c = n * p + 0.5
+    alpha = (2.83 + 5.1 / b) * deviation
     vr = 0.92 - 4.2 / b
-    alpha = (2.83 + 5.1 / b) * spq
-    m = math.floor((n + 1) * p)
     while True:
-        u = uniform(rng, stream) - 0.5
         v = uniform(rng, stream)
+        if v <= 0.86 * vr:
+            u = v / vr - 0.43
+            return np.int64(math.floor((2.0 * a / (0.5 - abs(u)) + b) * u + c))
+        if v >= vr:
+            u = uniform(rng, stream) - 0.5
+        else:
+            u = v / vr - 0.93
+            u = (0.5 if u >= 0.0 else -0.5) - u
+            v = uniform(rng, stream) * vr
         us = 0.5 - abs(u)
-        k = math.floor((2 * a / us + b) * u + c) if us > 0 else -1.0
-        if us >= 0.07 and v <= vr:
-            return np.int64(k)
-        if k < 0 or k > n or v <= 0:
+        if us <= 0.0:
             continue
-        v = math.log(v * alpha / (a / (us * us) + b))
+        k = math.floor((2.0 * a / us + b) * u + c)
+        if k < 0 or k > n:
+            continue
+        v *= alpha / (a / (us * us) + b)
+        distance = abs(k - m)
+        if distance <= 15:
+            # v against the ratio of the probabilities of k and m
+            f = 1.0
+            for i in range(m + 1, k + 1):
+                f *= scaled / i - odds
+            for i in range(k + 1, m + 1):
+                v *= scaled / i - odds
+            if v <= f:
+                return np.int64(k)
+            continue
+        if v <= 0.0:
+            continue
+        v = math.log(v)
+        rho = (distance / variance) * (((distance / 3.0 + 0.625) * distance + 1.0 / 6.0) / variance + 0.5)
+        t = -distance * distance / (2.0 * variance)
+        if v < t - rho:
+            return np.int64(k)
+        if v > t + rho:
+            continue
         bound = (
-            (m + 0.5) * math.log((m + 1) / ((p / (1 - p)) * (n - m + 1)))
+            (m + 0.5) * math.log((m + 1) / (odds * (n - m + 1)))
             + (n + 1) * math.log((n - m + 1) / (n - k + 1))
-            + (k + 0.5) * math.log((p / (1 - p)) * (n - k + 1) / (k + 1))
+            + (k + 0.5) * math.log(odds * (n - k + 1) / (k + 1))
             + _stirling(m)
             + _stirling(n - m)
             - _stirling(k)
@@ -179,7 +211,7 @@ def binomial(rng, stream, n, p):
         return n
     q = p if p <= 0.5 else 1.0 - p
     if n * q >= 10.0:
-        k = _binomial_btrs(rng, stream, n, q)
+        k = _binomial_btrd(rng, stream, n, q)
     else:
         # The probability of none is at least 1 - n q, which often settles it.
         u = uniform(rng, stream)

@@ -144,18 +144,23 @@ def _finds_nothing(st, cur, left_bp, joins):
         st.age[cur],
     )
     count, limit = st.n[NR_REGIONS], st.n[SIZE_LIMIT]
+    # Without leaving the loops early, so that several regions are looked at in one instruction.
+    found = 0
     for i in range(1, count if joins else 0):
-        if age[i - 1] == age[i] and nr[i - 1] == nr[i] and last[i - 1] == last[i]:
-            if end[i - 1] == start[i] and end[i] - start[i - 1] <= limit:
-                return False
+        alike = (age[i - 1] == age[i]) & (nr[i - 1] == nr[i]) & (last[i - 1] == last[i])
+        found += alike & (end[i - 1] == start[i]) & (end[i] - start[i - 1] <= limit)
+    if found > 0:
+        return False
     for k in range(st.scheme.shape[0]):
         if st.quota[k, Q_DUE] != 0 and not _exhausted(st, k):
             youngest, oldest = st.scheme[k, S_AGE_MIN], st.scheme[k, S_AGE_MAX]
+            found = 0
             for i in range(count):
-                if youngest <= age[i] <= oldest:
-                    rate = moving_sum(nr[i], last[i], left_bp)
-                    if matches(st.scheme, k, (end[i] - start[i]) * _PAGE, rate, age[i]):
-                        return False
+                found += (youngest <= age[i]) & (age[i] <= oldest)
+            for i in range(count if found > 0 else 0):
+                rate = moving_sum(nr[i], last[i], left_bp)
+                if matches(st.scheme, k, (end[i] - start[i]) * _PAGE, rate, age[i]):
+                    return False
     for k in range(st.scheme.shape[0]):
         if st.quota[k, Q_DUE] != 0 and count > 0 and not _exhausted(st, k):
             st.stats[k, ST_SNAPSHOTS] += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from damoos.damon.schemes import Action, Scheme
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
-from .arena import BUFFER, TABLE, Plan, declared, place, plan
+from .arena import BUFFER, TABLE, Arena, Plan, declared, plan
 from .layout import PAGE, Layout
 from .machine import THP_MODES, Machine, Node
 from .monitored import View, view_of
@@ -140,6 +140,8 @@ SAMPLE_COLUMNS = (
     "huge_pages",
     "far_pages",
 )
+SHOWN = len(SAMPLE_COLUMNS) + 1
+"""Numbers that `engine.step` shows of a run: a sample, and whether the workload has ended."""
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
 DRAW_SLOTS = 128
@@ -166,7 +168,7 @@ class SchemeTables(NamedTuple):
         return {"K": len(self.scheme), "J": len(self.goal), "L": len(self.filter)}
 
 
-class State(NamedTuple):
+class State(Arena):
     """Arrays of one run, all in one block of memory; an annotation is a field's only declaration: dtype and shape.
 
     Sizes: A areas, V pieces of areas, G monitored ranges, M mapped ranges, P phases, Q patterns, R region capacity,
@@ -220,6 +222,7 @@ class State(NamedTuple):
     pattern_hardens: Annotated[Ints, "Q"]  # 1: it writes at random
     pattern_step: Annotated[Floats, "Q"]  # pages per sequential access
     pattern_weight: Annotated[Floats, "Q"]  # chance to be chosen for a batch
+    pattern_evasion: Annotated[Floats, "Q"]  # minus the logarithm of the chance not to be chosen for a batch
     pattern_active: Annotated[Floats, "Q"]  # chance to make accesses in the sampling interval that hit_p shows
     pattern_rate: Annotated[Floats, "Q"]  # accesses per µs undisturbed, with its memory where it is now
     pattern_access_us: Annotated[Floats, "Q"]  # µs of an access to small pages on node 0
@@ -264,7 +267,7 @@ def _plan(sizes: tuple[tuple[str, int], ...]) -> Plan:
 
 def allocate(sizes: Mapping[str, int]) -> State:
     """A state with these sizes of its shapes: zeros, and buffers without content."""
-    return State(*place(_plan(tuple(sorted(sizes.items())))))
+    return State(_plan(tuple(sorted(sizes.items()))))
 
 
 def room_for(max_nr_regions: int, n_areas: int) -> dict[str, int]:
@@ -273,27 +276,18 @@ def room_for(max_nr_regions: int, n_areas: int) -> dict[str, int]:
     return {"R": regions, "E": 4 * regions + 64}
 
 
-def _arrays(state: State) -> tuple[NDArray[Any], ...]:
-    return tuple(state)
-
-
 def with_room(state: State, max_nr_regions: int, schemes: Mapping[str, int], columns: int = 0) -> State:
     """A state that has room for that many regions, at least that many columns of `ext_more` and exactly the `schemes`
     (sizes): the same, or a copy of it."""
-    wanted = room_for(max_nr_regions, state.area_start.size) | {"Y": columns}
-    have = {"K": len(state.scheme), "J": len(state.goal), "L": len(state.filter)}
-    if have == schemes and state.start.shape[1] >= wanted["R"] and state.ext_more.shape[1] >= columns:
+    sizes = dict(state.plan.sizes)
+    wanted = room_for(max_nr_regions, sizes["A"]) | {"Y": columns}
+    if {**sizes, **schemes} == sizes and sizes["R"] >= wanted["R"] and sizes["Y"] >= columns:
         return state
-    sizes = {
-        name: size
-        for field, array in zip(FIELDS, _arrays(state), strict=True)
-        for name, size in zip(field.shape, array.shape, strict=True)
-        if isinstance(name, str)
-    }
     for name, size in wanted.items():
         sizes[name] = max(sizes[name], size)
     copy = allocate({**sizes, **schemes})
-    for old, new in zip(_arrays(state)[1:], _arrays(copy)[1:], strict=True):
+    for field in FIELDS[1:]:
+        old, new = getattr(state, field.name), getattr(copy, field.name)
         common = tuple(slice(min(a, b)) for a, b in zip(old.shape, new.shape, strict=True))
         new[common] = old[common]
     return copy
@@ -316,19 +310,11 @@ def build_state(
     """The state before the first step, DAMON off, with room for that many regions and with that many columns of
     `ext_more` (`columns_in_use`). `view`: what is monitored (None: the process's address space)."""
     first, layout = _first_state(workload, machine, pace, trace, max_nr_regions, schemes, columns, view)
-    state = State(*place(first.plan, first.block))
-    k = first.state.n[NR_EXTENTS]
-    for name in _EXTENT_BUFFERS:
-        getattr(state, name)[:k] = getattr(first.state, name)[:k]
+    state = State(first.plan, first)
+    state.copy_buffers(first, _EXTENT_BUFFERS, int(first.n[NR_EXTENTS]))
     state.f[SAMPLE_EVERY], state.n[EXACT] = sample_every_us, exact
     state.rng[:] = seed_streams(seed)
     return state, layout
-
-
-class _First(NamedTuple):
-    state: State
-    plan: Plan
-    block: Any
 
 
 @remember(16, by_value=False)
@@ -341,7 +327,7 @@ def _first_state(
     schemes: SchemeTables,
     columns: int,
     view: View | None,
-) -> tuple[_First, Layout]:
+) -> tuple[State, Layout]:
     # What all runs of the same begin with.
     program = compile_program(workload, machine, pace)
     layout = program.layout
@@ -353,8 +339,7 @@ def _first_state(
     if view.ranges is not None:
         sizes["G"] = len(view.ranges)
     sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
-    at = _plan(tuple(sorted(sizes.items())))
-    state = State(*place(at))
+    state = allocate(sizes)
     ranges = (
         {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
     )
@@ -387,7 +372,7 @@ def _first_state(
     f[NEXT_COLLAPSE] = machine.khugepaged_us
     if columns > 0:
         _place_at_start(state, layout)
-    return _First(state, at, state.table.base), layout
+    return state, layout
 
 
 def _place_at_start(state: State, layout: Layout) -> None:

@@ -126,7 +126,7 @@ def _see_phase(st, ph, interval_us, per_interval):
         a, w = st.pattern_area[q], st.pattern_weight[q]
         pages = st.area_end[a] - st.area_start[a]
         # The chance that the pattern is chosen for any of the interval's batches.
-        active = 1.0 - (1.0 - w) ** (per_interval / st.c[C_BATCH] + 1.0)
+        active = touched_share(st.pattern_evasion[q] * (per_interval / st.c[C_BATCH] + 1.0))
         st.pattern_active[q] = active
         per_active = per_interval * w / active
         step = st.pattern_step[q]

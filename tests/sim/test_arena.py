@@ -27,7 +27,8 @@ WORKLOAD = MasimWorkload(
 def test_arrays_are_where_the_table_says_and_do_not_overlap() -> None:
     state, _ = state_of([(0, 100), (100, 200)], schemes=(SCHEME, SCHEME))
     spans = []
-    for field, array in zip(FIELDS, state, strict=True):
+    for field in FIELDS:
+        array = getattr(state, field.name)
         address, *shape = state.table[field.entry : field.entry + 1 + array.ndim]
         assert address == array.ctypes.data and tuple(shape) == array.shape, field.name
         assert address % 16 == 0 and array.flags.c_contiguous and array.dtype == field.dtype
@@ -37,7 +38,7 @@ def test_arrays_are_where_the_table_says_and_do_not_overlap() -> None:
 
 
 def test_declared_fields_are_the_state_s() -> None:
-    assert tuple(field.name for field in FIELDS) == State._fields
+    assert [field.name for field in FIELDS] == list(State.__annotations__)
     shapes = {field.name: field.shape for field in FIELDS}
     assert shapes["start"] == (2, "R") and shapes["scheme"][0] == "K" and shapes["samples"][0] == SAMPLE_CAPACITY
 

@@ -9,6 +9,7 @@ import pytest
 
 from damoos.damon.attrs import Intervals
 from damoos.damon.kdamonds import AddressRange, Context, Kdamond, Kdamonds, Target
+from damoos.damon.modules import LruSort, Reclaim, stat
 from damoos.damon.schemes import ANYTHING, AccessPattern, Action, Scheme
 from damoos.errors import BackendError, KdamondsError
 from damoos.sim.backend import SimBackend
@@ -130,3 +131,21 @@ def test_what_is_monitored_stays() -> None:
     with SimBackend(machine(memory_bytes=MEMORY)).start(WORKLOAD, value, 1) as session:
         with pytest.raises(BackendError, match="monitored"):
             session.commit(value.with_context(dataclasses.replace(context, ops="vaddr")))
+
+
+def test_the_kernels_modules_run() -> None:
+    """DAMON_RECLAIM pages idle memory out, DAMON_LRU_SORT sorts, DAMON_STAT tunes its intervals."""
+    always = {"wmarks_high": 1000, "wmarks_mid": 1000, "wmarks_low": 0}
+    backend = SimBackend(machine(memory_bytes=MEMORY), Pace("time", prefault=True))
+    found = {}
+    for name, value in (
+        ("reclaim", Reclaim(min_age=1_000_000, quota_ms=0, quota_sz=1 << 30, **always).kdamonds()),
+        ("lru_sort", LruSort(cold_min_age=1_000_000, quota_ms=0, **always).kdamonds()),
+        ("stat", stat()),
+    ):
+        with backend.start(WORKLOAD, value, 1) as session:
+            found[name] = session.finish()
+    assert found["reclaim"].swap_out_bytes > 5 << 20
+    hot, cold = found["lru_sort"].scheme_stats
+    assert hot.sz_applied > 10 << 20 and cold.sz_applied > 10 << 20
+    assert found["stat"].applied.context.intervals.sample_us > 5_000

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from damoos.damon.filters import Filter
-from damoos.damon.quotas import Quotas
+from damoos.damon.quotas import Quotas, Weights
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.sim import quotas, schemes
 from damoos.sim.jit import callable_kernel
@@ -170,3 +173,42 @@ def test_only_what_a_filter_allows_is_tried(kernel: str, pages: int) -> None:
     only = Filter("addr", matching=True, allow=True, addr_start=2 * PAGE, addr_end=8 * PAGE)
     run = Run([(2, 10)], Scheme(Action.STAT, ANYTHING, core_filters=(only,)), kernel=kernel)
     assert run.apply()[:2] == (1, pages)
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    kernel=st.sampled_from(("6.12", *KERNELS)),
+    sizes=st.lists(st.integers(1, 30), min_size=1, max_size=25),
+    counts=st.lists(st.integers(0, 20), min_size=25, max_size=25),
+    ages=st.lists(st.integers(0, 40), min_size=25, max_size=25),
+    pages=st.lists(st.integers(1, 60), min_size=1, max_size=3),
+    hole=st.integers(0, 25),
+    ranges=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 300), st.booleans(), st.booleans()), max_size=3),
+)
+def test_whatever_is_cut_no_page_is_lost_and_no_quota_exceeded(
+    kernel: str, sizes, counts, ages, pages, hole: int, ranges
+) -> None:
+    edges = list(itertools.accumulate(sizes, initial=0))
+    rows = [(s + 7 * (i >= hole), e + 7 * (i >= hole)) for i, (s, e) in enumerate(zip(edges, edges[1:], strict=False))]
+    rows = [(*row, nr, nr, age) for row, nr, age in zip(rows, counts, ages, strict=False)]
+    filters = tuple(
+        Filter("addr", matching, allow, addr_start=min(a, b) * PAGE, addr_end=max(a, b) * PAGE)
+        for a, b, matching, allow in ranges
+    )
+    weights = Weights(0, 1, 1)
+    schemes = [
+        Scheme(Action.COLD, ANYTHING, quotas=Quotas(bytes=n * PAGE, weights=weights), core_filters=filters[k:])
+        for k, n in enumerate(pages)
+    ]
+    run = Run(rows, *schemes, kernel=kernel)
+    covered = {page for start, end, *_ in rows for page in range(start, end)}
+    for turn in range(6):
+        before = run.state.stats.copy()
+        run.apply()
+        found = run.bounds
+        assert all(s < e for s, e in found)
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(found))
+        assert {page for start, end in found for page in range(start, end)} == covered
+        tried = (run.state.stats - before)[:, ST_SZ_TRIED] // PAGE
+        if kernel != "6.12" or turn > 0:
+            assert (tried <= pages).all()

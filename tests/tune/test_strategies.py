@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from damoos.errors import ConfigError
+from damoos.catalogue import names
+from damoos.errors import ConfigError, InputError
+from damoos.tune.asktell import ask, new_study, tell
 from damoos.tune.preset import load_env
 from damoos.tune.space import Space
 from damoos.tune.strategies import (
@@ -57,6 +59,29 @@ del _class
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_the_name_is_the_strategys_own(name: str) -> None:
     assert find_strategy(name).name == name
+
+
+@pytest.mark.parametrize("env", names("envs"))
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "gp"])
+def test_every_shipped_env_is_taken_or_refused(name: str, env: str) -> None:
+    space, strategy = load_env(env).space, find_strategy(name)
+    try:
+        strategy.check(space)
+    except InputError as error:
+        assert f"strategy {name}" in str(error)
+        return
+    study = new_study()
+    for number in range(12):
+        trial, values = ask(study, strategy.make_sampler(Ask(space, 0, number, 12)), space)
+        assert space.read(space.kdamonds(values)).keys() == values.keys()
+        tell(study, trial, [float(-number)], 1.0 - number % 2)
+
+
+def test_only_schemes_for_unused_memory_lead() -> None:
+    lead = lead_of(load_env("reclaim").space)
+    assert lead is not None and lead.parameter.name == "min_age" and lead.sign == 1
+    assert lead_of(load_env("monitoring").space) is None
+    assert lead_of(load_env("ethp").space) is None
 
 
 def test_the_table_in_the_documents_is_fresh() -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..space import Value
+from ..space import Value, Values
 from .base import Ask, Strategy, fresh, sampler_of
 from .caution import Lead, from_point, lead_of, to_point
 from .line import Tried, next_position
@@ -27,14 +27,14 @@ RESOLUTION = 0.03
 def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
     """The next point on the line, then near the best."""
     lead = lead_of(ask.space)
-    if lead is not None and (values := _on_the_line(ask, seen, lead)) is not None:
+    if lead is not None and (values := on_the_line(ask, seen, lead, ask.space.defaults())) is not None:
         return values
     return propose_near_best(ask, seen)
 
 
-def _on_the_line(ask: Ask, seen: Sequence[Seen], lead: Lead) -> dict[str, Value] | None:
+def on_the_line(ask: Ask, seen: Sequence[Seen], lead: Lead, start: Values) -> dict[str, Value] | None:
+    """The next point on the line through `start` along the lead; None if the best on it is found."""
     space, name = ask.space, lead.parameter.name
-    start = space.defaults()
     line = [trial for trial in seen if {**trial.values, name: start[name]} == start]
     # Those that still run are taken for as good as their surroundings, those that failed for too aggressive.
     tried = [

@@ -8,10 +8,13 @@ aggressive end (0) to the most cautious one (1).
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from damoos.damon.schemes import Action
 
 from ..space import Parameter, Space, Value, Values
 
@@ -23,6 +26,9 @@ _DIRECTIONS: tuple[tuple[str, int], ...] = (
     ("quotas.ms", -1),
     ("access_pattern.sz.min", 1),
 )
+_COLD = (Action.PAGEOUT, Action.COLD, Action.LRU_DEPRIO, Action.MIGRATE_COLD)
+"""Actions on what is not used: the sooner, the more of it is wanted back."""
+_SCHEME = re.compile(r"schemes\[(\d+)\]")
 _FINEST = 1 / 60
 """On a linear scale: the share of the range that is as far from the aggressive end as a factor of two is farther on."""
 
@@ -60,11 +66,14 @@ class Lead:
 
 
 def lead_of(space: Space) -> Lead | None:
-    """The parameter along which caution is best known; None if there is none that always counts."""
+    """The parameter along which caution is best known; None if no scheme for unused memory has one that always
+    counts."""
     for ending, sign in _DIRECTIONS:
         for index, parameter in enumerate(space.parameters):
             if parameter.place.endswith(ending) and parameter.kind != "choice" and parameter.when is None:
-                return Lead(parameter, index, sign)
+                scheme = _SCHEME.match(parameter.place)
+                if scheme is not None and space.base.context.schemes[int(scheme[1])].action in _COLD:
+                    return Lead(parameter, index, sign)
     return None
 
 

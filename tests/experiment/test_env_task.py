@@ -1,0 +1,51 @@
+"""An env and a workload on a backend as a task."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from damoos.experiment.course import run_course
+from damoos.experiment.env_task import JUDGED_WITH, EnvTask
+from damoos.experiment.replay import VIOLATION
+from damoos.tune.preset import load_env
+from damoos.tune.strategies import find_strategy
+from damoos.workload import masim
+from tests.tune import fake
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> EnvTask:
+    path = tmp_path / "toy.cfg"
+    path.write_text(fake.WORKLOAD)
+    return EnvTask("toy", load_env("reclaim"), masim.load(path), fake.open_fake(), repeats=2)
+
+
+def test_a_trial_is_a_function_of_the_point_and_the_seed(task: EnvTask) -> None:
+    values = task.space.defaults()
+    first = task.measure(values, 1, 0)
+    assert first == task.measure(values, 1, 5) and first != task.measure(values, 2, 0)
+    assert first.feasible and first.excess is not None and first.excess < 0
+
+
+def test_worth_comes_from_seeds_of_its_own(task: EnvTask) -> None:
+    values = task.space.defaults()
+    task.measure(values, 0, 0)
+    seen = {seed for _, seeds in task._runs for seed in seeds}
+    worth = task.judge(values)
+    judged = {seed for _, seeds in task._runs for seed in seeds} - seen
+    assert len(judged) == JUDGED_WITH and math.isfinite(worth) and worth > VIOLATION
+
+
+def test_a_point_costs_its_runs_once(task: EnvTask) -> None:
+    values = task.space.defaults()
+    task.judge(values)
+    runs = len(task._runs)
+    task.judge(values)
+    assert len(task._runs) == runs
+
+
+def test_a_course_gets_to_the_top_of_the_hill(task: EnvTask) -> None:
+    rows = list(run_course(task, find_strategy("border"), seed=0, budget=15))
+    best = task.judge(task.space.defaults() | {"min_age": round(fake.BEST_AGE_S * 1e6)})
+    assert rows[-1].reached >= 0.9 * best
