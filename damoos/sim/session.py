@@ -51,6 +51,7 @@ from .state import (
     S_APPLY_US,
     S_NEXT,
     SAMPLE_US,
+    SHOWN,
     SUM_REGIONS,
     SWAP_IN,
     SWAP_OUT,
@@ -107,6 +108,7 @@ class SimSession:
             columns=columns_in_use(machine, context.schemes, physical=view.physical),
         )
         self._addresses, self._until_us = np.array([self._state.address]), np.zeros(1)
+        self._shown = np.zeros((1, SHOWN))
         self._step(engine.BEGIN)
         if kdamonds is not None:
             n, attributes = self._state.n, _attributes(context)
@@ -236,7 +238,7 @@ class SimSession:
 
     def _step(self, what: int, until_us: float = 0.0) -> bool:
         self._until_us[0] = until_us
-        return bool(engine.step(self._addresses, what, self._until_us))
+        return bool(engine.step(self._addresses, what, self._until_us, self._shown))
 
     def _set_schemes(self, context: Context) -> None:
         # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.

@@ -140,6 +140,8 @@ SAMPLE_COLUMNS = (
     "huge_pages",
     "far_pages",
 )
+SHOWN = len(SAMPLE_COLUMNS) + 1
+"""Numbers that `engine.step` shows of a run: a sample, and whether the workload has ended."""
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
 DRAW_SLOTS = 128
