@@ -205,7 +205,7 @@ def test_runs_that_commit_side_by_side_do_not_disturb_each_other() -> None:
     asked = kdamonds(dataclasses.replace(PAGEOUT, quotas=SIZED), sample_us=1_000, aggr_us=20_000)
 
     def committed(seed: int) -> float:
-        with SimBackend().start(TURNS, asked, seed) as session:
+        with open_backend("sim:zram").start(TURNS, asked, seed) as session:
             while not session.done:
                 session.advance(0.02)
                 if not session.done:
