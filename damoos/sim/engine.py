@@ -93,7 +93,8 @@ def turn_on(st):
         new_region(st, cur, i, st.range_start[i], st.range_end[i])
     st.n[NR_REGIONS] = st.range_start.size
     count_pages(st)
-    if st.n[KERNEL] < V7_1:
+    # Only what was derived from mappings; given regions stayed whole.
+    if st.n[KERNEL] < V7_1 and st.n[FOLLOWS] == 1:
         split_evenly(st)
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
