@@ -23,6 +23,7 @@ from .layout import PAGE
 from .machine import Machine
 from .monitored import view_of
 from .program import compile_program
+from .start import build_state, columns_in_use
 from .state import (
     AGGR_SAMPLES,
     AGGR_US,
@@ -58,8 +59,6 @@ from .state import (
     UPDATE_US,
     WATERMARKS,
     State,
-    build_state,
-    columns_in_use,
     with_room,
 )
 from .support import check_supported, versions
