@@ -26,13 +26,14 @@ from parsec.estimate import Correction, Near, estimate, fitted_ages, response
 from parsec.family import Model
 from parsec.measured import Measured, read
 from parsec.quality import Quality, loss, quality
-from parsec.simulate import Simulated, made_to_measure, simulate
+from parsec.simulate import Seeds, Simulated, made_to_measure, simulate
 
 MACHINE = "damon-eval"
 ROUNDS, ROUNDS_WITHOUT_CURVE = 24, 60
 PATIENCE = 3
 FIRST_SPREAD = 0.2
-FIT_SEEDS, TEST_SEEDS = (1, 2), (101, 102, 103)
+FIT_SEEDS = Seeds(curve=(1, 2), prcl=tuple(range(1, 9)))
+TEST_SEEDS = Seeds(curve=(101, 102, 103), prcl=tuple(range(101, 111)))
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def fit(backend: SimBackend, measured: Measured) -> Fitted:
         found = estimate(measured, fault_s, correction, near)
         model = Model(measured.name, measured.runtime_s, measured.rss_bytes, found.shares)
         workload = made_to_measure(backend, model)
-        simulated = simulate(backend, workload, ages.tolist(), FIT_SEEDS)
+        simulated = simulate(backend, workload, ages[:-1].tolist(), measured.prcl_min_age_s, FIT_SEEDS)
         error = loss(measured, simulated, found.offset)
         if best is not None and error >= best[0]:
             spread, failures = spread / 3.0, failures + 1
@@ -86,7 +87,7 @@ def fit(backend: SimBackend, measured: Measured) -> Fitted:
 def judged(backend: SimBackend, measured: Measured, fitted: Fitted) -> tuple[Simulated, Quality]:
     """The model at all ages of the curve, then prcl's, with seeds that the fit did not use."""
     curve = [] if measured.min_ages_s is None else measured.min_ages_s.tolist()
-    simulated = simulate(backend, fitted.workload, [*curve, measured.prcl_min_age_s], TEST_SEEDS)
+    simulated = simulate(backend, fitted.workload, curve, measured.prcl_min_age_s, TEST_SEEDS)
     return simulated, quality(measured, simulated, fitted.offset)
 
 

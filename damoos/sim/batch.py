@@ -17,18 +17,7 @@ from numpy.typing import NDArray
 from . import engine
 from .layout import PAGE
 from .session import SimSession
-from .state import (
-    DONE,
-    KDAMOND_CPU,
-    MAJOR_FAULTS,
-    NOW,
-    NR_REGIONS,
-    SWAP_IN,
-    SWAP_OUT,
-    SWAPPED,
-    UNTOUCHED,
-    WORKLOAD_PAGES,
-)
+from .state import SHOWN
 
 _CHUNKS_PER_THREAD = 4
 """So that a thread whose runs are cheap goes on with others."""
@@ -57,8 +46,10 @@ class SimBatch:
         n = len(self.sessions)
         threads = min(n, len(os.sched_getaffinity(0)) if threads is None else threads)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        bounds = np.linspace(0, n, min(n, threads * _CHUNKS_PER_THREAD) + 1).astype(int)
+        parts = 1 if self._pool is None else min(n, threads * _CHUNKS_PER_THREAD)
+        bounds = np.linspace(0, n, parts + 1).astype(int)
         self._chunks = [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+        self._until_us, self._shown = np.zeros(n), np.zeros((n, SHOWN))
         self._rss_base = np.array([s.rss_base_bytes for s in self.sessions], np.int64)
 
     def advance(self, seconds: float | NDArray[np.float64]) -> Counters:
@@ -66,27 +57,24 @@ class SimBatch:
 
         Raises BackendError if a session is closed.
         """
-        addresses = np.array([s.address for s in self.sessions], np.int64)
-        until_us = np.array([s.now_s for s in self.sessions]) * 1e6 + np.asarray(seconds) * 1e6
-        while self._run(addresses, until_us):
+        addresses = np.array([s.address for s in self.sessions])
+        self._until_us[:] = np.asarray(seconds) * 1e6
+        full = self._run(engine.ADVANCE, addresses)
+        while full:
             for session in self.sessions:
                 session.empty_buffers()
-        return self.counters()
-
-    def counters(self) -> Counters:
-        """Where the runs are now."""
-        n = np.array([s.state.n for s in self.sessions])
-        f = np.array([s.state.f for s in self.sessions])
+            full = self._run(engine.RUN, addresses)
+        t_us, rss, swapped, faults, swap_in, swap_out, kdamond_us, nr_regions, _, _, done = self._shown.T
         return Counters(
-            t_s=f[:, NOW] / 1e6,
-            rss_bytes=(n[:, WORKLOAD_PAGES] - n[:, SWAPPED] - n[:, UNTOUCHED]) * PAGE + self._rss_base,
-            swap_bytes=n[:, SWAPPED] * PAGE,
-            major_faults=n[:, MAJOR_FAULTS],
-            swap_in_pages=n[:, SWAP_IN],
-            swap_out_pages=n[:, SWAP_OUT],
-            kdamond_cpu_s=f[:, KDAMOND_CPU] / 1e6,
-            nr_regions=n[:, NR_REGIONS],
-            done=n[:, DONE] == 1,
+            t_s=t_us / 1e6,
+            rss_bytes=np.rint(rss * PAGE).astype(np.int64) + self._rss_base,
+            swap_bytes=np.rint(swapped * PAGE).astype(np.int64),
+            major_faults=faults.astype(np.int64),
+            swap_in_pages=swap_in.astype(np.int64),
+            swap_out_pages=swap_out.astype(np.int64),
+            kdamond_cpu_s=kdamond_us / 1e6,
+            nr_regions=nr_regions.astype(np.int64),
+            done=done == 1.0,
         )
 
     def close(self) -> None:
@@ -104,8 +92,9 @@ class SimBatch:
     ) -> None:
         self.close()
 
-    def _run(self, addresses: NDArray[np.int64], until_us: NDArray[np.float64]) -> bool:
-        if self._pool is None:
-            return bool(engine.step(addresses, engine.RUN, until_us))
-        full = self._pool.map(lambda at: engine.step(addresses[at], engine.RUN, until_us[at]), self._chunks)
-        return any(list(full))
+    def _run(self, what: int, addresses: NDArray[np.int64]) -> bool:
+        def part(at: slice) -> bool:
+            return bool(engine.step(addresses[at], what, self._until_us[at], self._shown[at]))
+
+        # All parts are waited for, also when one has full buffers.
+        return any([*(map if self._pool is None else self._pool.map)(part, self._chunks)])

@@ -19,7 +19,7 @@ from .jit import entry, kernel
 from .lru import is_filling, relieve
 from .monitor import check_accesses, check_each
 from .phases import begin_phase, is_running
-from .recorder import buffers_full, elapse, last_sample, trace_aggregation
+from .recorder import buffers_full, elapse, last_sample, show, trace_aggregation
 from .regions import (
     apply_min_nr_regions,
     count_pages,
@@ -93,7 +93,8 @@ def turn_on(st):
         new_region(st, cur, i, st.range_start[i], st.range_end[i])
     st.n[NR_REGIONS] = st.range_start.size
     count_pages(st)
-    if st.n[KERNEL] < V7_1:
+    # Only what was derived from mappings; given regions stayed whole.
+    if st.n[KERNEL] < V7_1 and st.n[FOLLOWS] == 1:
         split_evenly(st)
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
@@ -233,8 +234,9 @@ def _kdamond(st):
             set_regions(st, st.range_start, st.range_end)
 
 
-BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH = range(5)
-"""What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; go on; last sample."""
+BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH, ADVANCE = range(6)
+"""What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; go on until a time; the
+last sample; go on for a time."""
 
 
 @kernel
@@ -264,14 +266,19 @@ def _step(st, what, until_us):
 
 
 @entry
-def step(addresses, what, until_us):
+def step(addresses, what, until_us, shown):
     """The only entry point, so that there is one thing to compile: does `what` to each run of a batch.
 
     `addresses`: int64 [N], of the tables of the runs' states; `until_us`: float64 [N]. RUN goes on to `until_us` or the
-    end of the workload. Returns True when buffers of a run are full and must be emptied before it can go on.
+    end of the workload; for ADVANCE they are from now on, and are made absolute. `shown`: float64 [N, SHOWN], filled
+    with where the runs are then. Returns True when buffers of a run are full and must be emptied before it can go on.
     """
     full = False
     for i in range(addresses.size):
-        if _step(handle_at(addresses[i]), what, until_us[i]):
+        st = handle_at(addresses[i])
+        if what == ADVANCE:
+            until_us[i] += st.f[NOW]
+        if _step(st, what, until_us[i]):
             full = True
+        show(st, shown[i])
     return full

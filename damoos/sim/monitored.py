@@ -4,7 +4,8 @@ With vaddr and fvaddr that is the process's own, where each area is one piece. W
 the page allocator has scattered them. So it is in the recorded runs: what is allocated first comes in many small pieces
 (ten megabytes in 45 to 100), then they become larger, up to about a megabyte; they lie in a few clusters, between pages
 of others, in a part of memory that is three times as large as they are. The sizes of the pieces here are drawn with a
-mean of a twentieth of what is allocated already.
+mean of a twentieth of what is allocated already, on larger machines more: the recorded one of twice the memory shows
+half as many.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ Ints = NDArray[np.int64]
 FIRST_FRAME = 256
 """Pages below 1 MiB are not monitored unless asked for."""
 _LEAST_PIECE, _GROWTH, _GREATEST_MEAN = 8, 20, 250
+_SMALL = 131_072
+"""Page frames of the recorded machines, 512 MiB; pieces are larger in proportion where there is more memory."""
 _LARGE, _LARGE_CLUSTERS, _CLUSTERS = 256, 4, 6
 """Pages from which on a piece lies in a cluster of large ones; how many such clusters there are, and others."""
 _GAP, _SPREAD = 6, 2.5
@@ -75,6 +78,7 @@ def _of_process(layout: Layout, given: tuple[tuple[int, int], ...]) -> View:
 def _physical(layout: Layout, ranges: tuple[tuple[int, int], ...], seed: int) -> View:
     first, last = ranges[0][0], ranges[-1][1]
     draw = np.random.default_rng([seed, last])
+    scale = max(1.0, (last - first) / _SMALL)
     of_workload = set(layout.region_area)
     own = [
         i
@@ -86,7 +90,7 @@ def _physical(layout: Layout, ranges: tuple[tuple[int, int], ...], seed: int) ->
     for i in (*own, *layout.region_area):
         page, end = layout.areas[i].start, layout.areas[i].end
         while page < end:
-            mean = min(max(_LEAST_PIECE, allocated / _GROWTH), _GREATEST_MEAN)
+            mean = scale * min(max(_LEAST_PIECE, allocated / _GROWTH), _GREATEST_MEAN)
             size = min(end - page, 1 + int(draw.exponential(mean)))
             pieces.append((i, page, size))
             page += size

@@ -6,6 +6,7 @@ from .jit import kernel
 from .state import (
     CUR,
     DAMON_ON,
+    DONE,
     HUGE,
     KDAMOND_CPU,
     LAST_RSS,
@@ -47,7 +48,19 @@ def elapse(st, us):
 
 @kernel
 def _sample(st, at, rss):
-    row = st.samples[st.n[NR_SAMPLES]]
+    _fill(st, st.samples[st.n[NR_SAMPLES]], at, rss)
+    st.n[NR_SAMPLES] += 1
+
+
+@kernel
+def show(st, row):
+    """Writes down where the run is now: a sample, and whether the workload has ended."""
+    _fill(st, row, st.f[NOW], st.f[LAST_RSS])
+    row[10] = st.n[DONE]
+
+
+@kernel
+def _fill(st, row, at, rss):
     row[0], row[1] = at, rss
     row[2] = st.n[WORKLOAD_PAGES] - st.n[UNTOUCHED] - rss
     row[3], row[4], row[5] = st.n[MAJOR_FAULTS], st.n[SWAP_IN], st.n[SWAP_OUT]
@@ -58,7 +71,6 @@ def _sample(st, at, rss):
     for x in range(X_NODE, st.area_more.shape[1]):
         for a in range(st.area_more.shape[0]):
             row[9] += st.area_more[a, x]
-    st.n[NR_SAMPLES] += 1
 
 
 @kernel

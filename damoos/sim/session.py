@@ -23,6 +23,7 @@ from .layout import PAGE
 from .machine import Machine
 from .monitored import view_of
 from .program import compile_program
+from .start import build_state, columns_in_use
 from .state import (
     AGGR_SAMPLES,
     AGGR_US,
@@ -51,14 +52,13 @@ from .state import (
     S_APPLY_US,
     S_NEXT,
     SAMPLE_US,
+    SHOWN,
     SUM_REGIONS,
     SWAP_IN,
     SWAP_OUT,
     UPDATE_US,
     WATERMARKS,
     State,
-    build_state,
-    columns_in_use,
     with_room,
 )
 from .support import check_supported, versions
@@ -107,6 +107,7 @@ class SimSession:
             columns=columns_in_use(machine, context.schemes, physical=view.physical),
         )
         self._addresses, self._until_us = np.array([self._state.address]), np.zeros(1)
+        self._shown = np.zeros((1, SHOWN))
         self._step(engine.BEGIN)
         if kdamonds is not None:
             n, attributes = self._state.n, _attributes(context)
@@ -236,11 +237,12 @@ class SimSession:
 
     def _step(self, what: int, until_us: float = 0.0) -> bool:
         self._until_us[0] = until_us
-        return bool(engine.step(self._addresses, what, self._until_us))
+        return bool(engine.step(self._addresses, what, self._until_us, self._shown))
 
     def _set_schemes(self, context: Context) -> None:
         # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.
-        old, new = self._state, scheme_tables(context, self._base, self._state.node_room.size)
+        old, asked = self._state, scheme_tables(context, self._base, self._state.node_room.size)
+        new = asked._replace(scheme=asked.scheme.copy(), quota=asked.quota.copy(), goal=asked.goal.copy())
         kept = min(len(old.scheme), len(new.scheme))
         new.scheme[:kept, S_NEXT] = old.scheme[:kept, S_NEXT]
         for row in new.scheme[kept:]:

@@ -39,6 +39,14 @@ class Simulated:
         return np.where(self.slower > SLOWEST, TOO_SLOW, 50.0 * (self.saved - self.slower))
 
 
+@dataclass(frozen=True)
+class Seeds:
+    """Of each point of a curve, whose points are many, and of prcl, which is one."""
+
+    curve: tuple[int, ...]
+    prcl: tuple[int, ...]
+
+
 def scheme(min_age_s: float) -> Kdamonds:
     """Regions of 4 KiB and more without an access for `min_age_s` are paged out; DAMON's default intervals."""
     age = round(min_age_s * 1e6 / Intervals().aggr_us)
@@ -74,14 +82,17 @@ def _undisturbed(backend: SimBackend, workload: MasimWorkload) -> tuple[float, f
     return float(np.mean([r.runtime_s for r in results])), float(np.mean([r.rss_mean_bytes for r in results]))
 
 
-def simulate(backend: SimBackend, workload: MasimWorkload, ages_s: Sequence[float], seeds: Sequence[int]) -> Simulated:
-    """Means over the seeds."""
-    plain = [run(backend, workload, None, seed) for seed in seeds]
+def simulate(
+    backend: SimBackend, workload: MasimWorkload, curve_s: Sequence[float], prcl_s: float, seeds: Seeds
+) -> Simulated:
+    """At the min_ages of a curve, then at prcl's; means over the seeds."""
+    plain = [run(backend, workload, None, seed) for seed in seeds.curve]
     runtime = float(np.mean([r.runtime_s for r in plain]))
     rss = float(np.mean([r.rss_mean_bytes for r in plain]))
-    saved, slower = np.zeros(len(ages_s)), np.zeros(len(ages_s))
-    for i, age in enumerate(ages_s):
-        runs = [_under_scheme(backend, workload, age, seed, runtime) for seed in seeds]
+    cases = [*((age, seeds.curve) for age in curve_s), (prcl_s, seeds.prcl)]
+    saved, slower = np.zeros(len(cases)), np.zeros(len(cases))
+    for i, (age, chosen) in enumerate(cases):
+        runs = [_under_scheme(backend, workload, age, seed, runtime) for seed in chosen]
         saved[i] = 1.0 - np.mean([run_rss for _, run_rss in runs]) / rss
         slower[i] = np.mean([run_time for run_time, _ in runs]) / runtime - 1.0
     return Simulated(runtime, rss, saved, slower)

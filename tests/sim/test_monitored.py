@@ -149,3 +149,10 @@ def test_the_kernels_modules_run() -> None:
     hot, cold = found["lru_sort"].scheme_stats
     assert hot.sz_applied > 10 << 20 and cold.sz_applied > 10 << 20
     assert found["stat"].applied.context.intervals.sample_us > 5_000
+
+
+@pytest.mark.parametrize(("kernel", "regions"), [("7.0", 1), ("7.1", 10)])
+def test_older_kernels_begin_with_the_regions_that_are_given(kernel: str, regions: int) -> None:
+    value = Kdamonds((Kdamond((Context(ops="paddr"),)),))
+    with SimBackend(machine(memory_bytes=MEMORY, kernel=kernel)).start(WORKLOAD, value, 1) as session:
+        assert session.snapshot().start.size == regions

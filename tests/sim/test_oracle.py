@@ -1,4 +1,9 @@
-"""The drawn sums against the plain method, which checks region by region and sample by sample."""
+"""The drawn sums against the plain method, which checks region by region and sample by sample.
+
+28 comparisons of 60 seeds each. Means may differ by four standard errors (a significance of 6e-5) and three per mille
+of systematic difference; distributions by a Kolmogorov-Smirnov significance of 1e-5. If the laws are the same, all 28
+pass with a probability of 99.8 %.
+"""
 
 from __future__ import annotations
 

@@ -22,9 +22,11 @@ def test_a_moving_workload_gets_better_than_the_documented_example(tmp_path: Pat
     assert means[0] > means[1] > means[2]
 
 
-@pytest.mark.parametrize("env", ["reclaim-quota", "reclaim-goal", "reclaim-feedback"])
-def test_quotas_and_goals_can_be_tuned(env: str, tmp_path: Path) -> None:
-    outcome = run_study(StudyRequest(workload="stairs", env=env, study=tmp_path / "j", trials=25))
+@pytest.mark.parametrize(
+    ("env", "workload"), [("reclaim-quota", "stairs"), ("reclaim-goal", "stairs"), ("reclaim-feedback", "zigzag")]
+)
+def test_quotas_and_goals_can_be_tuned(env: str, workload: str, tmp_path: Path) -> None:
+    outcome = run_study(StudyRequest(workload=workload, env=env, study=tmp_path / "j", trials=25))
     verification = outcome.verification
     assert verification is not None and verification.helps
     documented, found = verification.schemes

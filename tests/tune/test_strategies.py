@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from damoos.catalogue import names
+from damoos.catalogue import find, names
 from damoos.errors import ConfigError, InputError
 from damoos.tune.asktell import ask, new_study, tell
 from damoos.tune.preset import load_env
@@ -19,6 +19,7 @@ from damoos.tune.strategies import (
     default,
     documented,
     find_strategy,
+    portfolio,
 )
 from damoos.tune.strategies.base import Ask
 from damoos.tune.strategies.caution import lead_of
@@ -182,3 +183,26 @@ def test_the_process_interpolates_and_knows_what_it_does_not_know() -> None:
 def test_steps_have_to_divide_the_range() -> None:
     with pytest.raises(ConfigError, match="does not fit its step"):
         dataclasses.replace(STEPS, step=7_000_000)
+
+
+def test_the_portfolio_fits_the_space_and_comes_first() -> None:
+    space = load_env("reclaim").space
+    points = portfolio.points_for(space)
+    assert len(points) == 5 and all(space.decode(space.encode(values)) == values for values in points)
+    alone = Space(tuple(p for p in space.parameters if p.name == "min_age"), space.base)
+    ages = [values["min_age"] for values in portfolio.points_for(alone)]
+    assert ages != [values["min_age"] for values in points] and len(set(ages)) == len(ages)
+    coarse = portfolio.points_for(Space((STEPS,), LINE.base))
+    assert all(STEPS.snap(values["min_age"]) == values["min_age"] for values in coarse)  # type: ignore[arg-type]
+    seen: list[Seen] = []
+    for number in range(portfolio.TRIED):
+        values = portfolio.propose(Ask(space, 0, number, 10), seen)
+        seen.append(Seen(number, values, 1.0, -1.0, "complete"))
+    assert [trial.values for trial in seen] == points[: portfolio.TRIED]
+
+
+def test_the_portfolio_has_not_seen_what_it_is_judged_on() -> None:
+    learned = find_strategy("portfolio").learned_from
+    assert "zigzag on zram" in learned
+    models = {name for name in names("workloads") if find("workloads", name).parent.name != "workloads"}
+    assert models and not models & {text.split(" on ")[0] for text in learned}

@@ -39,6 +39,7 @@ STRATEGIES: dict[str, str] = {
     "nsga2": "damoos.tune.strategies.nsga2:STRATEGY",
     "nsga3": "damoos.tune.strategies.nsga3:STRATEGY",
     "border": "damoos.tune.strategies.border:STRATEGY",
+    "portfolio": "damoos.tune.strategies.portfolio:STRATEGY",
 }
 
 

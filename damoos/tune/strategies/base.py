@@ -11,21 +11,18 @@ import importlib.util
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from optuna.samplers import BaseSampler
 
 from damoos.errors import InputError, MissingExtraError
 
 from ..seeds import sampler_seed
 from ..space import Point, Space, Value
-from .seen import Seen, seen_trials
+from .seen import Seen
 
 if TYPE_CHECKING:
-    from optuna import Study
-    from optuna.distributions import BaseDistribution
-    from optuna.trial import FrozenTrial
+    from optuna.samplers import BaseSampler
 
 _TRIES = 200
 
@@ -117,38 +114,15 @@ Propose = Callable[[Ask, Sequence[Seen]], dict[str, Value]]
 """A point to evaluate next, from what is known: values of the active parameters, on the space's grid."""
 
 
-class PointSampler(BaseSampler):
-    """The sampler of a strategy that proposes whole points, for the one trial of `ask`."""
-
-    def __init__(self, ask: Ask, propose: Propose) -> None:
-        self._ask, self._propose = ask, propose
-        self._values: dict[str, Value] = {}
-
-    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Thinks of the point, unless the trial's was set from outside."""
-        if "fixed_params" not in trial.system_attrs:
-            self._values = self._propose(self._ask, seen_trials(self._ask.space, study, trial.number))
-
-    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Nothing: every parameter is asked for by itself."""
-        return {}
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Nothing, as above."""
-        return {}
-
-    def sample_independent(
-        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Any:
-        """The point's value of that parameter."""
-        return self._values[param_name]
-
-
 def sampler_of(propose: Propose) -> Callable[[Ask], BaseSampler]:
     """`Strategy.make_sampler` of a function that proposes whole points."""
-    return lambda ask: PointSampler(ask, propose)
+
+    def make_sampler(ask: Ask) -> BaseSampler:
+        from .points import PointSampler  # Optuna takes a second to load, and not every command needs it
+
+        return PointSampler(ask, propose)
+
+    return make_sampler
 
 
 def fresh(ask: Ask, seen: Sequence[Seen], points: Iterable[Point]) -> dict[str, Value]:
