@@ -13,6 +13,7 @@ from damoos.sim import regions as compiled
 from damoos.sim.handle import Handle, handle_of
 from damoos.sim.jit import callable_kernel
 from damoos.sim.machine import Machine, load_machine
+from damoos.sim.start import build_state
 from damoos.sim.state import (
     AGGR_US,
     CUR,
@@ -23,7 +24,6 @@ from damoos.sim.state import (
     SAMPLE_US,
     SIZE_LIMIT,
     State,
-    build_state,
 )
 from damoos.sim.tables import scheme_tables
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region

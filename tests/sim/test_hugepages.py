@@ -163,3 +163,13 @@ def test_hugepage_lets_khugepaged_collapse_and_never_does_nothing() -> None:
 def test_work_of_collapsing_is_kdamonds() -> None:
     run = scheme_run(Action.COLLAPSE, "madvise")
     assert run.kdamond_cpu_s > run.samples.huge_bytes[-1] / (2 << 20) * 0.0102
+
+
+@pytest.mark.parametrize(("policy", "share"), [("never", 1 / 16), ("madvise", 1 / 16), ("always", 1.0)])
+def test_memory_that_is_touched_sparsely_grows_with_huge_pages(policy: str, share: float) -> None:
+    workload = MasimWorkload("sparse", (Region("r", 64 << 20),), (Phase("p", 1000, (Pattern("r", False, 65536, 1),)),))
+    with SimBackend(machine(thp=policy), Pace()).start(workload, None, 1) as session:
+        result = session.finish()
+    resident = result.rss_last_bytes - session.rss_base_bytes
+    assert resident / (64 << 20) == pytest.approx(share, rel=0.1)
+    assert result.samples.huge_bytes[-1] == (64 << 20 if policy == "always" else 0)
