@@ -244,7 +244,7 @@ class State(Arena):
     node_room: Annotated[Ints, "N"]  # pages of them that are left
     node_factor: Annotated[Floats, 2, "N"]  # by how much a sequential, a random access takes longer there
     scheme: Annotated[Ints, "K", S_SIZE]
-    scheme_dests: Annotated[Ints, "K", "N"]  # weights of the nodes that a scheme migrates to
+    scheme_dests: Annotated[Ints, "K", "N+1"]  # weights of the nodes that a scheme migrates to, last of unknown ones
     stats: Annotated[Ints, "K", ST_SIZE]
     quota: Annotated[Ints, "K", Q_SIZE]
     goal: Annotated[Ints, "J", G_SIZE]
@@ -338,7 +338,7 @@ def _first_state(
     sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
     if view.ranges is not None:
         sizes["G"] = len(view.ranges)
-    sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
+    sizes["P+1"], sizes["T+1"], sizes["N+1"] = sizes["P"] + 1, sizes["T"] + 1, sizes["N"] + 1
     state = allocate(sizes)
     ranges = (
         {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
