@@ -23,6 +23,7 @@ from .layout import PAGE
 from .machine import Machine
 from .monitored import view_of
 from .program import compile_program
+from .start import build_state, columns_in_use
 from .state import (
     AGGR_SAMPLES,
     AGGR_US,
@@ -58,8 +59,6 @@ from .state import (
     UPDATE_US,
     WATERMARKS,
     State,
-    build_state,
-    columns_in_use,
     with_room,
 )
 from .support import check_supported, versions
@@ -242,7 +241,8 @@ class SimSession:
 
     def _set_schemes(self, context: Context) -> None:
         # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.
-        old, new = self._state, scheme_tables(context, self._base, self._state.node_room.size)
+        old, asked = self._state, scheme_tables(context, self._base, self._state.node_room.size)
+        new = asked._replace(scheme=asked.scheme.copy(), quota=asked.quota.copy(), goal=asked.goal.copy())
         kept = min(len(old.scheme), len(new.scheme))
         new.scheme[:kept, S_NEXT] = old.scheme[:kept, S_NEXT]
         for row in new.scheme[kept:]:

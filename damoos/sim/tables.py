@@ -154,13 +154,16 @@ def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> Sch
         row[S_CORE_REJECTS], row[S_OPS_REJECTS] = default_rejects(s.core_filters, s.ops_filters)
     quota = np.zeros((len(scheme), Q_SIZE), np.int64)
     quota[:, Q_RESUME], quota[:, Q_ACTIVE] = NOWHERE, 1
-    return SchemeTables(
+    tables = SchemeTables(
         scheme,
         _dest_rows(context, nr_nodes),
         quota,
         np.array(goals, np.int64).reshape(-1, G_SIZE),
         np.array(filters, np.int64).reshape(-1, FL_SIZE),
     )
+    for rows in tables:
+        rows.flags.writeable = False  # other runs, also in other threads, are given the same
+    return tables
 
 
 def _dest_rows(context: Context, nr_nodes: int) -> np.ndarray:

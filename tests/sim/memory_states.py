@@ -9,7 +9,8 @@ import numpy as np
 from damoos.damon.kdamonds import Context
 from damoos.sim.handle import Handle, handle_of
 from damoos.sim.machine import Machine, Node, load_machine
-from damoos.sim.state import HUGE, NR_EXTENTS, SWAPPED, UNTOUCHED, X_HUGE, X_NODE, State, build_state
+from damoos.sim.start import build_state
+from damoos.sim.state import HUGE, NR_EXTENTS, SWAPPED, UNTOUCHED, X_HUGE, X_NODE, State
 from damoos.sim.tables import scheme_tables
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace

@@ -13,6 +13,7 @@ from damoos.sim import regions as compiled
 from damoos.sim.handle import Handle, handle_of
 from damoos.sim.jit import callable_kernel
 from damoos.sim.machine import Machine, load_machine
+from damoos.sim.start import build_state
 from damoos.sim.state import (
     AGGR_US,
     CUR,
@@ -23,7 +24,6 @@ from damoos.sim.state import (
     SAMPLE_US,
     SIZE_LIMIT,
     State,
-    build_state,
 )
 from damoos.sim.tables import scheme_tables
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
@@ -63,7 +63,7 @@ def state_of(
         trace=False,
         exact=False,
         max_nr_regions=max(max_nr_regions, len(rows)),
-        schemes=scheme_tables(Context(schemes=tuple(schemes)), 0),
+        schemes=scheme_tables(Context(schemes=tuple(schemes)), 0, len(machine.nodes) or 1),
         columns=columns,
     )
     n = state.n

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -198,6 +199,22 @@ def test_committing_schemes_keeps_counters_by_index() -> None:
         assert session.stats() == ()
         session.commit(kdamonds(stat, most=5_000))
         assert session.stats()[0].nr_tried == 0
+
+
+def test_runs_that_commit_side_by_side_do_not_disturb_each_other() -> None:
+    asked = kdamonds(dataclasses.replace(PAGEOUT, quotas=SIZED), sample_us=1_000, aggr_us=20_000)
+
+    def committed(seed: int) -> float:
+        with SimBackend().start(TURNS, asked, seed) as session:
+            while not session.done:
+                session.advance(0.02)
+                if not session.done:
+                    session.commit(asked)
+            return session.finish().runtime_s
+
+    alone = [committed(seed) for seed in (1, 2)]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(committed, [1, 2] * 8)) == alone * 8
 
 
 def test_changing_only_a_scheme_does_not_disturb_monitoring() -> None:
