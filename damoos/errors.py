@@ -17,6 +17,7 @@ DamoosError                 anything that damoos itself reports; never a traceba
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
 
 class DamoosError(Exception):
@@ -76,7 +77,23 @@ class ConfigError(InputError):
 
 
 class KdamondsError(InputError):
-    """Values that the kernel would refuse."""
+    """Values that the kernel would refuse; `errno`: with what, such as "-EINVAL", where that is known."""
+
+    errno: str | None = None
+
+    def answered(self, errno: str) -> Self:
+        """The same error with the kernel's answer, unless it has one."""
+        self.errno = self.errno or errno
+        return self
+
+    def at(self, *, file: str | Path | None = None, line: int | None = None, field: str | None = None) -> InputError:
+        """As `InputError.at`."""
+        placed = super().at(file=file, line=line, field=field)
+        return placed if self.errno is None or not isinstance(placed, KdamondsError) else placed.answered(self.errno)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if self.errno is None else f"{text} (Linux: {self.errno})"
 
 
 class BackendError(DamoosError):

@@ -38,6 +38,10 @@ _MAX_PROBES = 4
 _MIN_REGIONS = 3
 _MAX_PROBE_SAMPLES = 255
 
+_EINVAL = "-EINVAL"
+_OWN_PARSER = {"pid", "ms", "bytes", "reset_interval_ms", "fail_charge_num", "fail_charge_denom"}
+"""Files that answer whatever they can't read, too great numbers included, with -EINVAL."""
+
 _LIMITS: dict[type, dict[str, tuple[int, int]]] = {
     Kdamond: {"refresh_ms": _U32},
     Context: {"addr_unit": (1, U64_MAX)},
@@ -67,7 +71,8 @@ _KEYWORDS: dict[type, dict[str, tuple[str, ...]]] = {
 
 
 def validate(kdamonds: Kdamonds) -> None:
-    """Raises KdamondsError for the first thing that Linux 7.3 would refuse, with the full path of its field."""
+    """Raises KdamondsError for the first thing that Linux 7.3 would refuse, with the full path of its field and the
+    kernel's errno."""
     for path, node in kdamonds.nodes():
         for name, (low, high) in _LIMITS.get(type(node), {}).items():
             _check_number(f"{path}.{name}", getattr(node, name), low, high)
@@ -77,19 +82,28 @@ def validate(kdamonds: Kdamonds) -> None:
             if getattr(node, name) not in words:
                 raise KdamondsError(
                     "unknown word", field=f"{path}.{name}", value=getattr(node, name), allowed=", ".join(words)
-                )
+                ).answered(_EINVAL)
     # Combinations only once every number is one and in its range.
     for path, node in kdamonds.nodes():
         check = _CHECKS.get(type(node))
         if check is not None:
-            check(path, node)
+            try:
+                check(path, node)
+            except KdamondsError as error:
+                # What is wrong inside a scheme comes out as if memory had run out.
+                raise error.answered("-ENOMEM" if isinstance(node, Filter | QuotaGoal) else _EINVAL) from None
 
 
 def _check_number(field: str, value: object, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise KdamondsError("not a whole number", field=field, value=value, allowed=f"{low} to {high}")
+        raise KdamondsError("not a whole number", field=field, value=value, allowed=f"{low} to {high}").answered(
+            _EINVAL
+        )
     if not low <= value <= high:
-        raise KdamondsError("out of range", field=field, value=value, allowed=f"{low} to {high}")
+        own = field.rpartition(".")[2] in _OWN_PARSER
+        raise KdamondsError("out of range", field=field, value=value, allowed=f"{low} to {high}").answered(
+            "-ERANGE" if value > high and not own else _EINVAL
+        )
 
 
 def _check_kdamond(path: str, kdamond: Kdamond) -> None:

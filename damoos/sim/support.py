@@ -63,11 +63,10 @@ def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
 def _check_kernel(kdamonds: Kdamonds, machine: Machine) -> None:
     for field, since in missing_on(kdamonds, machine.kernel):
         raise KdamondsError(
-            f"Linux {machine.kernel}, which machine model {machine.name} imitates, does not have it (-EINVAL, or no "
-            "such file)",
+            f"Linux {machine.kernel}, which machine model {machine.name} imitates, does not have it",
             field=field,
             allowed=f"a machine model with kernel {since} or newer",
-        )
+        ).answered("-EINVAL, or no such file")
 
 
 def _check_scheme(where: str, scheme: Scheme, machine: Machine, ops: str) -> None:
@@ -87,11 +86,11 @@ def _check_scheme(where: str, scheme: Scheme, machine: Machine, ops: str) -> Non
 def _check_goal(where: str, goal: QuotaGoal, machine: Machine, ops: str) -> None:
     if goal.target_metric == "node_eligible_mem_bp" and ops != "paddr":
         raise KdamondsError(
-            "only for the physical address space (-EINVAL)",
+            "only for the physical address space",
             field=f"{where}.target_metric",
             value=goal.target_metric,
             allowed="ops paddr",
-        )
+        ).answered("-EINVAL")
     if goal.target_metric in NODE_METRICS and goal.target_metric != "node_eligible_mem_bp":
         _check_node(f"{where}.target_metric", goal, machine)
     if goal.target_metric in MEMCG_METRICS:
@@ -111,11 +110,11 @@ def _check_node(where: str, goal: QuotaGoal, machine: Machine) -> None:
 def _check_cgroup(where: str, path: str) -> None:
     if path != WORKLOAD_CGROUP:
         raise KdamondsError(
-            "no such cgroup: the simulated workload is alone in its own (-ENOMEM)",
+            "no such cgroup: the simulated workload is alone in its own",
             field=where,
             value=path,
             allowed=WORKLOAD_CGROUP,
-        )
+        ).answered("-ENOMEM")
 
 
 def _check_memory(where: str, value: str, machine: Machine) -> None:

@@ -174,3 +174,19 @@ def test_addresses_of_physical_memory_are_widened_by_address_unit() -> None:
     target = Target(regions=(AddressRange(0, 3), AddressRange(4, 5)))
     validate(with_context(ops="paddr", addr_unit=4096, targets=(target,)))
     refusal(with_context(ops="paddr", addr_unit=512, targets=(target,)))
+
+
+@pytest.mark.parametrize(
+    ("value", "errno"),
+    [
+        (with_context(intervals=Intervals(200_000, 100_000)), "-EINVAL"),
+        (with_context(intervals=Intervals(1, 2**64)), "-ERANGE"),
+        (with_context(schemes=(Scheme(quotas=Quotas(ms=2**64)),)), "-EINVAL"),
+        (with_context(schemes=(Scheme(core_filters=(Filter("addr", addr_start=2, addr_end=1),)),)), "-ENOMEM"),
+    ],
+)
+def test_the_answer_of_the_kernel_is_named(value: Kdamonds, errno: str) -> None:
+    with pytest.raises(KdamondsError, match=rf"\(Linux: {errno}\)$") as caught:
+        validate(value)
+    placed = caught.value.at(file="x.json", line=3)
+    assert isinstance(placed, KdamondsError) and placed.errno == errno and str(placed).startswith("x.json:3: ")

@@ -199,6 +199,9 @@ def test_the_portfolio_fits_the_space_and_comes_first() -> None:
         values = portfolio.propose(Ask(space, 0, number, 10), seen)
         seen.append(Seen(number, values, 1.0, -1.0, "complete"))
     assert [trial.values for trial in seen] == points[: portfolio.TRIED]
+    # The second point is more aggressive: not after the first one has broken the limit.
+    broken = [dataclasses.replace(seen[0], excess=5.0)]
+    assert portfolio.propose(Ask(space, 0, 1, 10), broken)["min_age"] > points[0]["min_age"]  # type: ignore[operator]
 
 
 def test_the_portfolio_has_not_seen_what_it_is_judged_on() -> None:

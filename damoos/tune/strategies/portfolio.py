@@ -1,10 +1,11 @@
 """First a few points that were chosen in advance to be good across simulated workloads, each for those that the ones
-before it do badly on. From the best of them a search along the parameter that says how soon memory is paged out, as
-`border` does it, and then near the best point in all parameters.
+before it do badly on; what is more aggressive than a point that broke the limit is left out. From the best of them a
+search along the parameter that says how soon memory is paged out, as `border` does it, and then near the best point
+in all parameters.
 
-What was learned: points alone, by `experiments/portfolio.py`, from the shipped workloads on a simulated machine
-(none of them a model of a measured program). There is a portfolio for the parameters of env `reclaim`, and one for
-the age alone; another space gets the points of the one that shares most with it, and its own defaults for the rest.
+What was learned: points alone, by `experiments/portfolio.py`, from the shipped workloads on a simulated machine (none
+of them a model of a measured program). There is a portfolio for the parameters of env `reclaim`, and one for the age
+alone; another space gets the points of the one that shares most with it, and its own defaults for the rest.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from ..space import Space, Value
+from ..space import Space, Value, Values
 from .base import Ask, Strategy, sampler_of
 from .border import on_the_line
-from .caution import lead_of
+from .caution import Lead, lead_of
 from .local import propose_near_best
 from .seen import Seen, best
 
@@ -29,16 +30,24 @@ TRIED = 2
 
 def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
     """The next point of the portfolio, on the line through the best of them, or near the best."""
-    first = points_for(ask.space)[:TRIED]
+    first, lead = points_for(ask.space)[:TRIED], lead_of(ask.space)
     known = [trial.values for trial in seen]
     for values in first:
-        if values not in known:
+        if values not in known and not _too_aggressive(values, lead, seen):
             return values
-    lead, top = lead_of(ask.space), best(trial for trial in seen if trial.values in first)
+    top = best(trial for trial in seen if trial.values in first)
     start = first[0] if top is None else top.values
     if lead is not None and (on_line := on_the_line(ask, seen, lead, start)) is not None:
         return on_line
     return propose_near_best(ask, seen)
+
+
+def _too_aggressive(values: Values, lead: Lead | None, seen: Sequence[Seen]) -> bool:
+    """Whether something no more aggressive has broken the limit."""
+    if lead is None:
+        return False
+    name, broken = lead.parameter.name, [t for t in seen if t.score is not None and not t.feasible]
+    return any(lead.position(trial.values[name]) >= lead.position(values[name]) for trial in broken)
 
 
 def points_for(space: Space) -> list[dict[str, Value]]:
