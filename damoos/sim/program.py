@@ -74,6 +74,8 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
             [machine.huge_random_gain if p.random else machine.huge_sequential_gain for p in patterns], float
         ),
     }
+    for values in arrays.values():
+        values.flags.writeable = False  # all runs of the workload begin from them
     first_of = {"A": "area_start", "G": "range_start", "M": "map_start", "P": "phase_us", "Q": "pattern_area"}
     return Program(layout, {size: len(arrays[name]) for size, name in first_of.items()}, arrays)
 
