@@ -134,7 +134,7 @@ def _first_state(
     sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
     if view.ranges is not None:
         sizes["G"] = len(view.ranges)
-    sizes["P+1"], sizes["T+1"] = sizes["P"] + 1, sizes["T"] + 1
+    sizes["P+1"], sizes["T+1"], sizes["N+1"] = sizes["P"] + 1, sizes["T"] + 1, sizes["N"] + 1
     state = allocate(sizes)
     ranges = (
         {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))

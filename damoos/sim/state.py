@@ -233,7 +233,7 @@ class State(Arena):
     node_room: Annotated[Ints, "N"]  # pages of them that are left
     node_factor: Annotated[Floats, 2, "N"]  # by how much a sequential, a random access takes longer there
     scheme: Annotated[Ints, "K", S_SIZE]
-    scheme_dests: Annotated[Ints, "K", "N"]  # weights of the nodes that a scheme migrates to
+    scheme_dests: Annotated[Ints, "K", "N+1"]  # weights of the nodes that a scheme migrates to, last of unknown ones
     stats: Annotated[Ints, "K", ST_SIZE]
     quota: Annotated[Ints, "K", Q_SIZE]
     goal: Annotated[Ints, "J", G_SIZE]

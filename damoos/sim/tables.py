@@ -167,12 +167,13 @@ def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> Sch
 
 
 def _dest_rows(context: Context, nr_nodes: int) -> np.ndarray:
-    # Weights of the nodes that schemes migrate to; nodes that are not there are left out.
-    rows = np.zeros((len(context.schemes), nr_nodes), np.int64)
+    # Weights of the nodes that schemes migrate to, the last for all that are not there: what would go there stays.
+    # Kernel: damos_va_migrate(); physical memory goes to target_nid whatever the destinations, damon_pa_migrate().
+    rows = np.zeros((len(context.schemes), nr_nodes + 1), np.int64)
     for row, s in zip(rows, context.schemes, strict=True):
-        for node, weight in [(d.id, d.weight) for d in s.dests] if s.dests else [(s.target_nid, 1)]:
-            if 0 <= node < nr_nodes:
-                row[node] += weight
+        weighted = s.dests and context.ops != "paddr"
+        for node, weight in [(d.id, d.weight) for d in s.dests] if weighted else [(s.target_nid, 1)]:
+            row[node if 0 <= node < nr_nodes else nr_nodes] += weight
     return rows
 
 

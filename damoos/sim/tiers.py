@@ -41,8 +41,8 @@ def _add(st, i, node, pages):
 
 @kernel
 def migrate(st, start, end, dests):
-    """Moves what is in memory of pages [start, end) to nodes in proportion to the weights `dests`, as far as they have
-    room. Returns (pages moved, pages looked at)."""
+    """Moves what is in memory of pages [start, end) to nodes in proportion to the weights `dests` (one more than there
+    are nodes, see `State.scheme_dests`), as far as they have room. Returns (pages moved, pages looked at)."""
     moved = looked = 0
     total = 0
     for node in range(dests.size):
@@ -56,7 +56,7 @@ def migrate(st, start, end, dests):
             i = isolate(st, i, start, end)
             resident = resident_pages(st, i)
             looked += resident
-            for node in range(dests.size):
+            for node in range(st.node_room.size):
                 lacking = resident * dests[node] // total - pages_on(st, i, node)
                 if dests[node] > 0 and lacking > 0:
                     moved += _fetch(st, i, node, min(lacking, max(0, st.node_room[node])), dests, total)
@@ -72,7 +72,7 @@ def _fetch(st, i, node, pages, dests, total):
     # Brings `pages` of extent i to `node`, from the nodes that have more than their share of them.
     resident = resident_pages(st, i)
     left = pages
-    for other in range(dests.size):
+    for other in range(st.node_room.size):
         if other != node and left > 0:
             surplus = min(left, max(0, pages_on(st, i, other) - resident * dests[other] // total))
             _add(st, i, other, -surplus)

@@ -63,7 +63,7 @@ def state_of(
         trace=False,
         exact=False,
         max_nr_regions=max(max_nr_regions, len(rows)),
-        schemes=scheme_tables(Context(schemes=tuple(schemes)), 0),
+        schemes=scheme_tables(Context(schemes=tuple(schemes)), 0, len(machine.nodes) or 1),
         columns=columns,
     )
     n = state.n

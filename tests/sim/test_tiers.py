@@ -15,6 +15,7 @@ from damoos.sim.backend import SimBackend
 from damoos.sim.jit import callable_kernel
 from damoos.sim.machine import Node
 from damoos.sim.state import MIGRATED, X_NODE
+from damoos.sim.tables import scheme_tables
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
 
@@ -27,8 +28,8 @@ TIERED = machine(nodes=TWO_NODES)
 COLUMNS = X_NODE + 1
 
 
-def to(*weights: int) -> np.ndarray:
-    return np.array(weights, np.int64)
+def to(*weights: int, unknown: int = 0) -> np.ndarray:
+    return np.array([*weights, unknown], np.int64)
 
 
 def far(state) -> int:
@@ -91,6 +92,15 @@ def test_destinations_get_pages_by_weight() -> None:
     check_rooms(state)
 
 
+def test_what_would_go_to_an_unknown_node_stays() -> None:
+    state, handle = memory_state(TIERED, COLUMNS)
+    migrate(handle, 0, PAGES, to(1, 0))
+    before = far(state)
+    assert migrate(handle, 0, 2000, to(0, 1, unknown=3))[0] <= 500
+    assert far(state) - before == pytest.approx(500 - before * 2000 / PAGES, abs=60)
+    check_rooms(state)
+
+
 def test_no_destination_moves_nothing() -> None:
     _, handle = memory_state(TIERED, COLUMNS)
     assert migrate(handle, 0, PAGES, to(0, 0)) == (0, 0)
@@ -142,3 +152,9 @@ def test_an_unknown_node_moves_nothing_and_weights_count() -> None:
     split = run(Scheme(Action.MIGRATE_COLD, COLD, dests=(Dest(0, 1), Dest(1, 1))))
     # Half of the first region, and what of the second lay near while it was idle.
     assert 30 << 20 <= split.scheme_stats[0].sz_applied <= 56 << 20
+
+
+@pytest.mark.parametrize(("ops", "row"), [("vaddr", [3, 0, 1]), ("paddr", [0, 1, 0])])
+def test_physical_memory_goes_to_the_target_node_whatever_the_destinations(ops: str, row: list[int]) -> None:
+    scheme = Scheme(Action.MIGRATE_COLD, COLD, target_nid=1, dests=(Dest(0, 3), Dest(7, 1)))
+    assert scheme_tables(Context(ops=ops, schemes=(scheme,)), 0, 2).scheme_dests.tolist() == [row]
