@@ -1,4 +1,8 @@
-"""Fits the workload models in `workloads/parsec/` to published measurements: `python experiments/fit_parsec.py`.
+"""Fits the workload models in `workloads/parsec/` to published measurements.
+
+    python experiments/fit_parsec.py CURVES.json
+
+The file has the score curves of DAMOOS's repository in the format of `damoos bench --replay`; it is not shipped.
 
 For each program the shares of hot, warm and cold memory follow from a closed form, then from the simulator's difference
 to it, step by step. Fitted are runtime and mean RSS without a scheme, RSS and runtime under prcl, and the score curve
@@ -15,9 +19,11 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
+from damoos.errors import ConfigError
 from damoos.sim.backend import SimBackend, open_sim
 from damoos.workload.masim import MasimWorkload
 
@@ -110,13 +116,22 @@ def main() -> None:
     parser.add_argument("--only", metavar="NAME", help="fit only this program")
     parser.add_argument("--predict-prcl", action="store_true", help="fit curves alone, predict prcl, write nothing")
     parser.add_argument("--tables", action="store_true", help="write the table from what was fitted before")
+    parser.add_argument("curves", nargs="?", type=Path, metavar="CURVES.json", help="the score curves over min_age")
     given = parser.parse_args()
+    if given.tables:
+        store.write_tables()
+        return
+    if given.curves is None:
+        parser.error("CURVES.json is missing: only --tables does without it")
+    try:
+        programs = [program for program in read(given.curves) if given.only in (None, program.name)]
+    except ConfigError as error:
+        parser.error(str(error))
     backend = open_sim(MACHINE)
-    programs = [program for program in read() if given.only in (None, program.name)]
     if given.predict_prcl:
         predict_prcl(backend, programs)
         return
-    for program in () if given.tables else programs:
+    for program in programs:
         started = time.perf_counter()
         fitted = fit(backend, program)
         simulated, found = judged(backend, program, fitted)

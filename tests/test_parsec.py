@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from damoos.catalogue import find
+from damoos.errors import ConfigError
 from damoos.sim.backend import open_sim
 from damoos.workload import masim
 
@@ -35,10 +36,22 @@ def parsec() -> Iterator[SimpleNamespace]:
 
 def test_all_programs_are_there(parsec: SimpleNamespace) -> None:
     programs = parsec.measured.read()
-    assert len(programs) == 24 and sum(p.scores is not None for p in programs) == 14
+    assert len(programs) == 24
     figures = json.loads((EXPERIMENTS / "parsec" / "fit.json").read_text())
+    assert sum(figure["quality"].get("held_out_rmse") is not None for figure in figures.values()) == 14
     assert sorted(figures) == [p.name for p in programs]
     assert all(find("workloads", p.name).parent.name == "parsec" for p in programs)
+
+
+def test_curves_come_from_a_file(parsec: SimpleNamespace, tmp_path: Path) -> None:
+    path = tmp_path / "curves.json"
+    path.write_text(json.dumps({"landscapes": {"x264": {"min_age_s": [0, 1, 2, 3], "score": [-1000, 1, 3, 4]}}}))
+    programs = {program.name: program for program in parsec.measured.read(path)}
+    assert [name for name, program in programs.items() if program.scores is not None] == ["parsec3-x264"]
+    assert programs["parsec3-x264"].curve_noise == pytest.approx(1 / (0.6745 * 6**0.5))
+    path.write_text("[]")
+    with pytest.raises(ConfigError, match=r"curves\.json: no score curves"):
+        parsec.measured.read(path)
 
 
 def test_the_table_is_up_to_date(parsec: SimpleNamespace) -> None:

@@ -1,9 +1,9 @@
 """What was measured of the 24 programs, and how noisy that is.
 
 `damon-evaluation.csv`: runtime and mean RSS on Linux 5.10 in KVM guests of EC2 i3.metal, means of five runs
-(damonitor.github.io, DAMON Evaluation). `damoos-landscapes.json`: DAMOOS scores of one run for each min_age, on EC2
-bare metal (the DAMOOS repository's polyfit adapter, 2021). Scores are -(runtime % + RSS %) / 2 and -1000 where the
-program got more than 20 % slower.
+(damonitor.github.io, DAMON Evaluation). The score curves are not shipped but read from a file: DAMOOS scores of one run
+for each min_age, on EC2 bare metal (the DAMOOS repository's polyfit adapter, 2021), -(runtime % + RSS %) / 2 and -1000
+where the program got more than 20 % slower.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from damoos.errors import ConfigError
+
 FOLDER = Path(__file__).parent
 TOO_SLOW = -1000.0
 
@@ -25,8 +27,12 @@ PRCL_MIN_AGE_S = {
     "splash2x-fft": 33, "splash2x-lu_cb": 7, "splash2x-lu_ncb": 3, "splash2x-ocean_cp": 60, "splash2x-ocean_ncp": 53,
     "splash2x-radix": 60, "splash2x-raytrace": 0, "splash2x-volrend": 0, "splash2x-water_spatial": 4,
 }  # fmt: skip
-"""min_age of the scheme `prcl`, which was tuned for each program: perf/schemes of the damon-tests repository. Of the
-others no value is stored there; theirs is where the score curve has the score of `prcl`."""
+"""min_age of the scheme `prcl`, which was tuned for each program: perf/schemes of the damon-tests repository."""
+READ_OFF_MIN_AGE_S = {
+    "parsec3-blackscholes": 5, "parsec3-bodytrack": 0, "parsec3-facesim": 4, "parsec3-freqmine": 1,
+    "splash2x-radiosity": 4, "splash2x-water_nsquared": 1,
+}  # fmt: skip
+"""Of the others no value is stored there: the age at which their score curve comes nearest to the score of `prcl`."""
 
 
 @dataclass(frozen=True)
@@ -61,32 +67,37 @@ class Measured:
         return 1.0 - self.prcl_rss_bytes / self.rss_bytes
 
 
-def read() -> tuple[Measured, ...]:
-    """All 24 programs, by name."""
+def read(curves: Path | None = None) -> tuple[Measured, ...]:
+    """All 24 programs, by name; `curves`: the file with the score curves, without which they count as not measured.
+
+    Its format is that of `damoos bench --replay`. Raises ConfigError.
+    """
     table: dict[str, dict[str, dict[str, float]]] = {}
     with (FOLDER / "damon-evaluation.csv").open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             figures = {key: float(row[key]) for key in ("orig", "rec", "prec", "prcl")}
             table.setdefault(row["workload"].replace("/", "-"), {})[row["metric"]] = figures
-    curves = json.loads((FOLDER / "damoos-landscapes.json").read_text(encoding="utf-8"))["landscapes"]
-    by_name = {key.replace(".", "-") if "." in key else f"parsec3-{key}": curve for key, curve in curves.items()}
+    by_name = {} if curves is None else _curves(curves)
     return tuple(_measured(name, figures, by_name.get(name)) for name, figures in sorted(table.items()))
+
+
+def _curves(path: Path) -> dict[str, dict[str, list[float]]]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["landscapes"]
+        return {key.replace(".", "-") if "." in key else f"parsec3-{key}": dict(curve) for key, curve in found.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"no score curves: {error!r}", file=path, allowed='{"landscapes": {…}}') from error
 
 
 def _measured(name: str, figures: dict[str, dict[str, float]], curve: dict[str, list[float]] | None) -> Measured:
     runtime, rss = figures["runtime"], figures["rss.avg"]
-    slower, saved = runtime["prcl"] / runtime["orig"] - 1.0, 1.0 - rss["prcl"] / rss["orig"]
     ages = scores = None
     noise = 0.0
     if curve is not None:
         ages, scores = np.array(curve["min_age_s"], float), np.array(curve["score"], float)
         noise = _noise(scores[scores > TOO_SLOW])
-    age = PRCL_MIN_AGE_S.get(name)
-    known = age is not None
-    if age is None:
-        if ages is None or scores is None:
-            raise ValueError(f"{name}: neither min_age of prcl nor a curve is known")
-        age = int(ages[np.argmin(abs(scores - 50.0 * (saved - slower)))])
+    known = name in PRCL_MIN_AGE_S
+    age = PRCL_MIN_AGE_S[name] if known else READ_OFF_MIN_AGE_S[name]
     return Measured(
         name=name,
         runtime_s=runtime["orig"],

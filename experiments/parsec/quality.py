@@ -29,6 +29,7 @@ class Quality:
     held_out_rmse: float | None = None
     offset: float = 0.0
     cliff_missed: int = 0
+    curve_noise: float = 0.0
 
 
 def loss(measured: Measured, simulated: Simulated, offset: float) -> float:
@@ -65,6 +66,7 @@ def quality(measured: Measured, simulated: Simulated, offset: float) -> Quality:
         fitted_rmse=_rms(error[::2]),
         held_out_rmse=_rms(error[1::2]),
         offset=offset,
+        curve_noise=measured.curve_noise,
         cliff_missed=int(((measured.scores > TOO_SLOW) != (found > TOO_SLOW)).sum()),
     )
 

@@ -58,11 +58,11 @@ def verdict(measured: Measured, found: Quality) -> str:
     """ "good", "fair", or what it is that is not reproduced."""
     prcl = max(abs(found.prcl_saved - measured.prcl_saved), abs(found.prcl_slower - measured.prcl_slower))
     curve = found.held_out_rmse
-    good = prcl <= PRCL_GOOD and (curve is None or curve <= max(GOOD * measured.curve_noise, 0.5))
+    good = prcl <= PRCL_GOOD and (curve is None or curve <= max(GOOD * found.curve_noise, 0.5))
     if good and not found.cliff_missed:
         return "good"
     missing = []
-    if curve is not None and curve > max(FAIR, GOOD * measured.curve_noise):
+    if curve is not None and curve > max(FAIR, GOOD * found.curve_noise):
         missing.append("the curve")
     if abs(found.prcl_saved - measured.prcl_saved) > PRCL_FAIR:
         missing.append("RSS under prcl")
@@ -136,7 +136,7 @@ def _row(measured: Measured, found: Quality) -> list[str]:
         curve = [
             f"{found.fitted_rmse:.1f}",
             f"{found.held_out_rmse:.1f}",
-            f"{measured.curve_noise:.1f}",
+            f"{found.curve_noise:.1f}",
             f"{found.offset:+.1f}",
         ]
     return [
@@ -170,7 +170,7 @@ def _description(measured: Measured, model: Model, workload: MasimWorkload, foun
     if found.held_out_rmse is not None:
         fit += (
             f" Root mean square error of the score over min_age: {found.fitted_rmse:.1f} points where fitted, "
-            f"{found.held_out_rmse:.1f} where held out; noise of a point {measured.curve_noise:.1f}."
+            f"{found.held_out_rmse:.1f} where held out; noise of a point {found.curve_noise:.1f}."
         )
         if found.cliff_missed:
             fit += f" At {found.cliff_missed} min_ages it is wrong about a slowdown of more than 20 %."

@@ -23,7 +23,8 @@ def test_a_moving_workload_gets_better_than_the_documented_example(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("env", "workload"), [("reclaim-quota", "stairs"), ("reclaim-goal", "stairs"), ("reclaim-feedback", "zigzag")]
+    ("env", "workload"),
+    [("reclaim-quota", "stairs"), ("reclaim-goal", "stairs"), ("reclaim-feedback", "zigzag"), ("full", "stairs")],
 )
 def test_quotas_and_goals_can_be_tuned(env: str, workload: str, tmp_path: Path) -> None:
     outcome = run_study(StudyRequest(workload=workload, env=env, study=tmp_path / "j", trials=25))
