@@ -1,7 +1,8 @@
 """Filters of schemes that the operations layer evaluates page by page: which pages an action is taken to.
 
 Restates mm/damon/ops-common.c damos_ops_filter_pass(), damos_folio_filter_match() of Linux 7.3. Extents know how many
-of their pages have a property, not which, so what comes out is the share of their pages in memory that pass.
+of their pages have a property, not which, so what comes out is the share of their pages in memory that pass, as if one
+property said nothing about another.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from .jit import kernel
 from .lru import old_share
 from .memory import first_extent, isolate, resident_pages
-from .state import NR_EXTENTS, X_HUGE
+from .state import NR_EXTENTS, X_DEPRIO, X_HUGE
 from .tables import (
+    FILTER_ACTIVE,
     FILTER_ANON,
     FILTER_HUGE,
     FILTER_MEMCG,
@@ -74,22 +76,27 @@ def passing_share(st, k, i):
     limits = st.scheme[k, S_LIMITS]
     if limits & LIMIT_OPS == 0 or st.quota[k, Q_ALLOWED] != 0:
         return 1.0
-    huge = young = 0.0
-    if st.ext_more.shape[1] > 0:
-        huge = st.ext_more[i, X_HUGE] / max(1, resident_pages(st, i))
+    huge = young = inactive = 0.0
+    resident = max(1, resident_pages(st, i))
+    if st.ext_more.shape[1] > X_HUGE:
+        huge = st.ext_more[i, X_HUGE] / resident
+    if st.ext_more.shape[1] > X_DEPRIO:
+        inactive = st.ext_more[i, X_DEPRIO] / resident
     if limits & LIMIT_YOUNG != 0:
         young = 1.0 - old_share(st, i)
     share = 0.0
-    for is_huge in range(2):
-        for is_young in range(2):
-            part = (huge if is_huge == 1 else 1.0 - huge) * (young if is_young == 1 else 1.0 - young)
-            if part > 0.0 and _passes(st, k, st.ext_area[i], is_huge == 1, is_young == 1):
-                share += part
+    for kind in range(8):
+        is_huge, is_young, is_active = kind & 1 != 0, kind & 2 != 0, kind & 4 != 0
+        part = huge if is_huge else 1.0 - huge
+        part *= young if is_young else 1.0 - young
+        part *= 1.0 - inactive if is_active else inactive
+        if part > 0.0 and _passes(st, k, st.ext_area[i], is_huge, is_young, is_active):
+            share += part
     return share
 
 
 @kernel
-def _passes(st, k, area, is_huge, is_young):
+def _passes(st, k, area, is_huge, is_young, is_active):
     s = st.scheme[k]
     for f in range(s[S_LAST_CORE_FILTER], s[S_LAST_FILTER]):
         row = st.filter[f]
@@ -98,6 +105,8 @@ def _passes(st, k, area, is_huge, is_young):
         has = False
         if kind == FILTER_ANON:
             has = st.area_anon[area] != 0
+        elif kind == FILTER_ACTIVE:
+            has = is_active
         elif kind == FILTER_MEMCG:
             has = True
         elif kind == FILTER_YOUNG:

@@ -8,7 +8,7 @@ from damoos.damon.filters import Filter
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.sim import filters, memory, ops_filters, schemes
 from damoos.sim.jit import callable_kernel
-from damoos.sim.state import PASSED, ST_PASSED, X_HUGE
+from damoos.sim.state import PASSED, ST_PASSED, X_DEPRIO, X_HUGE
 from damoos.sim.tables import default_rejects
 
 from .states import state_of
@@ -123,6 +123,15 @@ def test_young_pages_pass_until_they_were_seen() -> None:
     state.area_touched[state.ext_area[first_extent(handle, 0)]] = 0.5
     apply_schemes(handle)
     assert int(state.stats[0, ST_PASSED]) // PAGE == 1500
+
+
+@pytest.mark.parametrize(("allow", "passed"), [(True, 3072), (False, 1024)])
+def test_what_was_deprioritised_is_not_active(allow: bool, passed: int) -> None:
+    scheme = Scheme(Action.STAT, ANYTHING, ops_filters=(Filter("active", True, allow),))
+    state, handle = state_of([(0, 4096)], schemes=[scheme], columns=X_DEPRIO + 1)
+    state.ext_more[first_extent(handle, 0), X_DEPRIO] = 1024
+    apply_schemes(handle)
+    assert int(state.stats[0, ST_PASSED]) // PAGE == passed
 
 
 @pytest.mark.parametrize(
