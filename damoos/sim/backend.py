@@ -14,7 +14,7 @@ from damoos.workload.pace import Pace
 
 from .machine import Machine, load_machine
 from .session import SimSession
-from .support import MISSING, SUPPORTED_ACTIONS
+from .support import MISSING, SUPPORTED_ACTIONS, idle_actions
 
 DEFAULT_MACHINE = "zram"
 
@@ -49,14 +49,15 @@ class SimBackend:
         return len(os.sched_getaffinity(0))
 
     def probe(self) -> Capabilities:
-        """What the simulator models."""
+        """What the simulator models. Actions that do nothing on this machine count as missing, but can be run."""
+        idle = idle_actions(self.machine)
         return Capabilities(
             backend=self.name,
             kernel=self.machine.kernel,
             time_kind=self.time_kind,
             ops=OPS,
-            actions=SUPPORTED_ACTIONS,
-            missing=dict(MISSING),
+            actions=tuple(action for action in SUPPORTED_ACTIONS if action not in idle),
+            missing=MISSING | idle,
         )
 
     def preview(self, kdamonds: Kdamonds) -> str:

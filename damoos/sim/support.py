@@ -8,7 +8,7 @@ from importlib.metadata import version
 from damoos.damon.features import missing_on
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.quotas import MEMCG_METRICS, NODE_METRICS, QuotaGoal
-from damoos.damon.schemes import Scheme
+from damoos.damon.schemes import Action, Scheme
 from damoos.damon.validation import validate
 from damoos.errors import BackendError, KdamondsError
 
@@ -23,6 +23,18 @@ MISSING = {
     "targets": "only one target of one context and kdamond is simulated",
     "addr_unit": "only 1 is simulated",
 }
+
+
+def idle_actions(machine: Machine) -> dict[str, str]:
+    """Actions that do nothing on such a machine, as on a real one, with what it lacks and which model has that."""
+    idle: dict[str, str] = {}
+    if len(machine.nodes) < 2:
+        why = f"machine {machine.name} has one memory node (--machine tiered has two)"
+        idle |= dict.fromkeys((str(Action.MIGRATE_HOT), str(Action.MIGRATE_COLD)), why)
+    if machine.limit_bytes == 0:
+        why = f"machine {machine.name} has no limit of memory (--machine small has one)"
+        idle |= dict.fromkeys((str(Action.LRU_PRIO), str(Action.LRU_DEPRIO)), why)
+    return idle
 
 
 @remember(256)

@@ -126,7 +126,12 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
     if request.repeats is not None:
         effort = dataclasses.replace(effort, repeats=request.repeats)
     # Nothing heavy is loaded up to here, so that a machine that can't be used is known at once.
-    kernel = backend.probe().kernel
+    offered = backend.probe()
+    kernel = offered.kernel
+    for scheme in documented_kdamonds(env).context.schemes:
+        why = offered.missing.get(str(scheme.action))
+        if why is not None and backend.time_kind == "simulated":
+            raise InputError(f"would do nothing, since {why}", field=f"env {env.name}", value=str(scheme.action))
     strategy = find_strategy(request.strategy)
     strategy.check(env.space, max(len(objective.metrics), 1))
     for parameter in env.space.parameters:

@@ -295,6 +295,22 @@ def test_unknown_names_are_refused_before_anything_is_written(
     assert not request_of().study.exists()
 
 
+@pytest.mark.parametrize(
+    ("env", "problem"),
+    [
+        (
+            "tiering",
+            r"would do nothing, since machine zram has one memory node \(--machine tiered has two\)",
+        ),
+        ("lru-sort", r"env lru-sort: would do nothing, since machine zram has no limit of memory"),
+    ],
+)
+def test_an_env_that_would_do_nothing_on_a_machine_is_refused(env: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=problem):
+        run_study(StudyRequest(workload="zigzag", env=env, study=tmp_path / "j", trials=3))
+    assert not (tmp_path / "j").exists()
+
+
 @pytest.mark.parametrize("changes", [{"trials": 0}, {"repeats": 0}, {"seed": -1}])
 def test_numbers_out_of_range_are_refused(request_of: RequestOf, changes: dict[str, int]) -> None:
     with pytest.raises(InputError, match=next(iter(changes))):
