@@ -93,8 +93,9 @@ def _entries(files: list[str], work: Path) -> Iterator[tuple[str, bytes]]:
         cached = source.parent / "__pycache__" / f"{source.stem}.{sys.implementation.cache_tag}.pyc"
         yield _there(str(cached)), _compiled(str(source), work)
     for folder in CATALOGUES:
-        for file in (CHECKOUT / folder).iterdir():
-            yield f"{HOME[1:]}/damoos/_catalogue/{folder}/{file.name}", file.read_bytes()
+        for file in (CHECKOUT / folder).rglob("*"):
+            if file.is_file():
+                yield f"{HOME[1:]}/damoos/_catalogue/{file.relative_to(CHECKOUT)}", file.read_bytes()
     yield MAIN[1:], b"from damoos.cli.main import main\nmain()\n"
 
 
