@@ -5,23 +5,10 @@ from hypothesis import strategies as st
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.tune.space import Condition, Parameter, Space
+from damoos.tune.testing import ACTION, QUOTA
 
 SCHEME = Scheme(Action.PAGEOUT, ANYTHING)
 
-ACTION = Parameter(
-    "action", "what to do", "schemes[0].action", "choice", "pageout", choices=("pageout", "cold", "lru_deprio")
-)
-QUOTA = Parameter(
-    "quota",
-    "bytes a second",
-    "schemes[0].quotas.bytes",
-    "size",
-    64 << 20,
-    4 << 20,
-    1 << 30,
-    "log",
-    when=Condition("action", ("pageout",)),
-)
 WEIGHT = Parameter(
     "age_weight",
     "prioritise the old",

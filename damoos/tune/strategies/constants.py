@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from ..place import Value
 from ..space import Parameter, Space
+from .base import Propose
 
 Constants = Mapping[str, Mapping[str, Value]]
 """By the scheme's action ("" for what is no scheme's), by the place below the scheme: a value in its kind's unit."""
@@ -21,6 +22,11 @@ def point_of(space: Space, constants: Constants) -> dict[str, Value]:
         if space.active(parameter, values):
             values[parameter.name] = _value(space, parameter, values, constants)
     return values
+
+
+def always(constants: Constants) -> Propose:
+    """Proposes that one point, whatever was tried."""
+    return lambda ask, seen: point_of(ask.space, constants)
 
 
 def _value(space: Space, parameter: Parameter, values: Mapping[str, Value], constants: Constants) -> Value:

@@ -10,9 +10,8 @@ import numpy as np
 
 from ..space import Parameter, Value
 from .base import Ask, Strategy, fresh, sampler_of
-from .damoos_polyfit import SOURCE, without_cliff
-from .linear import at_share, is_line, replaced, share_of
-from .polynomial import next_share
+from .damoos_polyfit import SOURCE, near, share_on_line
+from .linear import at_share
 from .seen import Seen
 
 
@@ -25,17 +24,12 @@ def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
         found = {p.name: at_share(p, _share(ask, seen, p, i, runs, runs)) for i, p in enumerate(parameters)}
         return fresh(ask, seen, [ask.space.encode(found)])
     parameter = parameters[turn]
-    share = _share(ask, seen, parameter, turn, number, runs)
-    shares = [share, *np.clip(share + ask.rng().uniform(-0.1, 0.1, 20), 0.0, 1.0)]
-    points = [ask.space.encode(replaced(ask.space, parameter, at_share(parameter, s))) for s in shares]
-    return fresh(ask, seen, points)
+    return near(ask, seen, parameter, _share(ask, seen, parameter, turn, number, runs))
 
 
 def _share(ask: Ask, seen: Sequence[Seen], parameter: Parameter, turn: int, number: int, runs: int) -> float:
-    line = [trial for trial in seen if trial.state != "running" and is_line(ask.space, parameter, trial.values)]
-    x = [share_of(parameter, trial.values[parameter.name]) for trial in line]
     rng = np.random.default_rng([int(ask.study_rng().integers(2**31)), turn])
-    return next_share(number, runs, x, without_cliff(line), rng)
+    return share_on_line(ask, seen, parameter, number, runs, rng)
 
 
 STRATEGY = Strategy(

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..space import Value
+from ..space import Parameter, Value
 from .base import Ask, Strategy, fresh, sampler_of
 from .linear import at_share, is_line, replaced, share_of, the_one
 from .polynomial import next_share
@@ -24,11 +24,22 @@ from .seen import Seen
 def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
     """The next point on the line."""
     parameter = the_one(ask.space)
+    share = share_on_line(ask, seen, parameter, ask.number, max(ask.trials - 1, 1), ask.study_rng())
+    return near(ask, seen, parameter, share)
+
+
+def share_on_line(
+    ask: Ask, seen: Sequence[Seen], parameter: Parameter, number: int, runs: int, rng: np.random.Generator
+) -> float:
+    """What `next_share` proposes for run `number` of `runs` on the line of `parameter`, from what was tried there."""
     line = [trial for trial in seen if trial.state != "running" and is_line(ask.space, parameter, trial.values)]
     x = [share_of(parameter, trial.values[parameter.name]) for trial in line]
-    share = next_share(ask.number, max(ask.trials - 1, 1), x, without_cliff(line), ask.study_rng())
-    rng = ask.rng()
-    shares = [share, *np.clip(share + rng.uniform(-0.1, 0.1, 20), 0.0, 1.0)]
+    return next_share(number, runs, x, without_cliff(line), rng)
+
+
+def near(ask: Ask, seen: Sequence[Seen], parameter: Parameter, share: float) -> dict[str, Value]:
+    """The point at that share of the line, or a new one within 10 % of the range."""
+    shares = [share, *np.clip(share + ask.rng().uniform(-0.1, 0.1, 20), 0.0, 1.0)]
     points = [ask.space.encode(replaced(ask.space, parameter, at_share(parameter, s))) for s in shares]
     return fresh(ask, seen, points)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 from optuna import Study
 from optuna.exceptions import ExperimentalWarning
@@ -28,19 +29,24 @@ def by_number(select: Select) -> Select:
     return lambda study, population: sorted(select(study, population), key=lambda trial: trial.number)
 
 
+def settings(ask: Ask, select: Select) -> dict[str, Any]:
+    """What Optuna's samplers of this family are made with; `select` is who of a generation lives on."""
+    return {
+        "population_size": POPULATION,
+        # Without blending and always crossing, copies of the parents would be run again.
+        "crossover": BLXAlphaCrossover(),
+        "crossover_prob": 1.0,
+        "seed": ask.sampler_seed,
+        "elite_population_selection_strategy": by_number(select),
+    }
+
+
 def make_sampler(ask: Ask) -> BaseSampler:
     """The sampler for one trial."""
     elite = NSGAIIElitePopulationSelectionStrategy(population_size=POPULATION)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return NSGAIISampler(
-            population_size=POPULATION,
-            # Without blending and always crossing, copies of the parents would be run again.
-            crossover=BLXAlphaCrossover(),
-            crossover_prob=1.0,
-            seed=ask.sampler_seed,
-            elite_population_selection_strategy=by_number(lambda study, population: elite(study, population)),
-        )
+        return NSGAIISampler(**settings(ask, elite))
 
 
 STRATEGY = Strategy(

@@ -10,10 +10,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIIISampler
 from optuna.samplers._lazy_random_state import LazyRandomState
 from optuna.samplers._nsgaiii._elite_population_selection_strategy import NSGAIIIElitePopulationSelectionStrategy
-from optuna.samplers.nsgaii import BLXAlphaCrossover
 
 from .base import Ask, Strategy
-from .nsga2 import POPULATION, by_number
+from .nsga2 import POPULATION, settings
 
 
 def make_sampler(ask: Ask) -> BaseSampler:
@@ -23,13 +22,7 @@ def make_sampler(ask: Ask) -> BaseSampler:
     elite = NSGAIIIElitePopulationSelectionStrategy(population_size=POPULATION, rng=same)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        return NSGAIIISampler(
-            population_size=POPULATION,
-            crossover=BLXAlphaCrossover(),
-            crossover_prob=1.0,
-            seed=ask.sampler_seed,
-            elite_population_selection_strategy=by_number(lambda study, population: elite(study, population)),
-        )
+        return NSGAIIISampler(**settings(ask, elite))
 
 
 STRATEGY = Strategy(
