@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import engine
-from .layout import PAGE
-from .session import SimSession
+from .session import SimSession, in_units
 from .state import SHOWN
 
 _CHUNKS_PER_THREAD = 4
@@ -64,16 +63,17 @@ class SimBatch:
             for session in self.sessions:
                 session.empty_buffers()
             full = self._run(engine.RUN, addresses)
-        t_us, rss, swapped, faults, swap_in, swap_out, kdamond_us, nr_regions, _, _, done = self._shown.T
+        *columns, done = self._shown.T
+        seen = in_units(np.array(columns), self._rss_base)
         return Counters(
-            t_s=t_us / 1e6,
-            rss_bytes=np.rint(rss * PAGE).astype(np.int64) + self._rss_base,
-            swap_bytes=np.rint(swapped * PAGE).astype(np.int64),
-            major_faults=faults.astype(np.int64),
-            swap_in_pages=swap_in.astype(np.int64),
-            swap_out_pages=swap_out.astype(np.int64),
-            kdamond_cpu_s=kdamond_us / 1e6,
-            nr_regions=nr_regions.astype(np.int64),
+            t_s=seen.t_s,
+            rss_bytes=seen.rss_bytes,
+            swap_bytes=seen.swap_bytes,
+            major_faults=seen.major_faults,
+            swap_in_pages=seen.swap_in_pages,
+            swap_out_pages=seen.swap_out_pages,
+            kdamond_cpu_s=seen.kdamond_cpu_s,
+            nr_regions=seen.nr_regions,
             done=done == 1.0,
         )
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from damoos.backend.base import Placed
 from damoos.backend.result import PhaseResult, Result, Samples, Trace
@@ -63,6 +64,26 @@ from .state import (
 )
 from .support import check_supported, versions
 from .tables import G_LAST, Q_ACTIVE, S_FIRST_GOAL, S_LAST_GOAL, scheme_tables
+
+
+def in_units(columns: NDArray[np.float64], rss_base_bytes: int | NDArray[np.int64]) -> Samples:
+    """What the recorder shows, [columns, n] in the order of `state.SAMPLE_COLUMNS`, in the units of samples.
+
+    `rss_base_bytes`, one number or [n]: what resident memory has besides the workload's pages.
+    """
+    t_us, rss, swapped, faults, swap_in, swap_out, kdamond_us, nr_regions, huge, far = columns
+    return Samples(
+        t_s=t_us / 1e6,
+        rss_bytes=np.rint(rss * PAGE).astype(np.int64) + rss_base_bytes,
+        swap_bytes=np.rint(swapped * PAGE).astype(np.int64),
+        major_faults=faults.astype(np.int64),
+        swap_in_pages=swap_in.astype(np.int64),
+        swap_out_pages=swap_out.astype(np.int64),
+        kdamond_cpu_s=kdamond_us / 1e6,
+        nr_regions=nr_regions.astype(np.int64),
+        huge_bytes=huge.astype(np.int64) * PAGE,
+        far_bytes=far.astype(np.int64) * PAGE,
+    )
 
 
 class SimSession:
@@ -276,21 +297,8 @@ class SimSession:
 
     def _all_samples(self, first: int = 0) -> Samples:
         rows = np.concatenate([*self._samples, self._state.samples[: self._state.n[NR_SAMPLES]]])[first:]
-        base = self._machine.rss_base_bytes
         # column by column, which is quicker when each is in one piece
-        t_us, rss, swapped, faults, swap_in, swap_out, kdamond_us, nr_regions, huge, far = np.ascontiguousarray(rows.T)
-        return Samples(
-            t_s=t_us / 1e6,
-            rss_bytes=np.rint(rss * PAGE).astype(np.int64) + base,
-            swap_bytes=np.rint(swapped * PAGE).astype(np.int64),
-            major_faults=faults.astype(np.int64),
-            swap_in_pages=swap_in.astype(np.int64),
-            swap_out_pages=swap_out.astype(np.int64),
-            kdamond_cpu_s=kdamond_us / 1e6,
-            nr_regions=nr_regions.astype(np.int64),
-            huge_bytes=huge.astype(np.int64) * PAGE,
-            far_bytes=far.astype(np.int64) * PAGE,
-        )
+        return in_units(np.ascontiguousarray(rows.T), self._machine.rss_base_bytes)
 
     def _record(self) -> Result:
         state = self._state
