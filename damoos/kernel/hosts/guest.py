@@ -132,7 +132,7 @@ class Server:
     def _tend(self, child: Child, ready: dict[int, int]) -> None:
         if child.deadline is not None and time.monotonic() >= child.deadline:
             child.deadline, child.timed_out = None, True
-            self._signal(child.pid, signal.SIGKILL)
+            self._signal(child, signal.SIGKILL)
         child.feed()
         for kind in ("out", "err"):
             if child.pipes.get(kind) in ready:
@@ -183,8 +183,7 @@ class Server:
 
     def _kill_all(self) -> None:
         for child in self.children.values():
-            if child.status is None:
-                self._signal(child.pid, signal.SIGKILL)
+            self._signal(child, signal.SIGKILL)
 
     def _answer(self, request: dict[str, Any]) -> None:
         reply: dict[str, Any] = {"id": request.get("id")}
@@ -219,14 +218,12 @@ class Server:
             except BlockingIOError:
                 continue
 
-    def _signal(self, pid: int, number: int) -> None:
+    def _signal(self, child: Child, number: int) -> None:
         try:
-            os.killpg(pid, number)
+            os.killpg(child.pid, number)
         except ProcessLookupError:
-            try:
-                os.kill(pid, number)  # it has not made its group yet
-            except ProcessLookupError:
-                pass
+            if child.status is None:
+                os.kill(child.pid, number)  # not reaped, so the number is its own; it has not made its group yet
 
     # ---- requests ----
 
@@ -332,7 +329,7 @@ class Server:
 
     def do_kill(self, request: dict[str, Any]) -> dict[str, Any]:
         if request["pid"] in self.children:
-            self._signal(request["pid"], request["signal"])
+            self._signal(self.children[request["pid"]], request["signal"])
         return {}
 
     def _start(self, request: dict[str, Any], streams: list[int], connected: int | None = None) -> int:
