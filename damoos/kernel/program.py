@@ -106,6 +106,8 @@ def _attached(workload: AttachedWorkload, host: AgentHost) -> Program:
         pid = int(workload.place)
         if not host.exists(f"/proc/{pid}"):
             raise SetUpError(f"process {pid} is not there (any more)")
+        if host.read(f"/proc/{pid}/statm").split()[0] == "0":
+            raise SetUpError(f"process {pid} has no memory: it has just ended, or is a thread of the kernel")
         return Program(None, {"pid": pid}, (pid,), duration_s=workload.duration_s)
     folder = f"{CGROUPS}/{workload.place}"
     pids = tuple(int(line) for line in host.read(f"{folder}/cgroup.procs").split())
