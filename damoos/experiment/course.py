@@ -35,8 +35,8 @@ class Row:
 
 
 def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterator[Row]:
-    """The rows of one course of `budget` runs. Raises InputError if the strategy can't take the task's space."""
-    strategy.check(task.space)
+    """The rows of one course of `budget` runs. Raises InputError if the strategy can't take the task."""
+    task = task.under(strategy)
     study = new_study()
     top: tuple[bool, float] = (False, float("-inf"))
     reached = float("-inf")

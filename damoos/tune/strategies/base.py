@@ -2,11 +2,13 @@
 
 `Strategy` describes one: words, what spaces and objectives it takes, and `make_sampler`, which makes the Optuna sampler
 for one trial from an `Ask`. A strategy that thinks in whole points is a function from (Ask, the trials so far) to
-values, and `point_strategy` makes its sampler.
+values, and `sampler_of` makes its sampler. One that needs other kdamonds than the env's makes a space of its own out of
+the env's, by a pure function, `brings`; trials then have the values of that space and the kdamonds that it makes.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +25,10 @@ from .seen import Seen
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
+
+    from damoos.backend.feed import Feed
+
+    from ..preset import Env
 
 _TRIES = 200
 
@@ -64,6 +70,9 @@ class Strategy:
     depends on the number of trials in all. `repeats`: why it proposes the same point again, "" if it doesn't on
     purpose. `learned_from`: the workloads from which it learned something in advance. `needs`: packages, and the extra
     that brings each.
+
+    `brings`: the space that is searched instead of an env's, made of it, with kdamonds of the strategy's own; raises
+    InputError where they don't fit. `feed`: what is fed to a goal of these kdamonds while the workload runs.
     """
 
     name: str
@@ -80,6 +89,24 @@ class Strategy:
     repeats: str = ""
     learned_from: tuple[str, ...] = ()
     needs: tuple[tuple[str, str], ...] = ()
+    brings: Callable[[Space], Space] | None = None
+    feed: Feed | None = None
+
+    def space_in(self, space: Space) -> Space:
+        """The space that this strategy searches in an env with `space`. Raises InputError where it has none there."""
+        if self.brings is None:
+            return space
+        try:
+            return self.brings(space)
+        except InputError as error:
+            raise error.at(field=f"strategy {self.name}") from None
+
+    def env_in(self, env: Env) -> Env:
+        """`env` with the space and the feed of this strategy; the objective stays, so that scores compare with those of
+        other strategies. Raises as `space_in`."""
+        if self.brings is None:
+            return env
+        return dataclasses.replace(env, space=self.space_in(env.space), feed=self.feed)
 
     def check(self, space: Space, objectives: int = 1) -> None:
         """Raises InputError if the space or the number of objectives is not for this strategy, MissingExtraError if a
@@ -87,6 +114,7 @@ class Strategy:
         for package, extra in self.needs:
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, extra)
+        self.space_in(space)
         if objectives > 1 and not self.several_objectives:
             raise self._refusal(
                 "takes one objective", f"{objectives} objectives", "one objective, or tpe, nsga2, nsga3"
