@@ -57,8 +57,9 @@ class EnvTask:
         """The mean over the course's seeds, those of a study with that seed."""
         trial = self._trial(values, run_seeds(seed, Stream.SEARCH, self.repeats), number)
         if not trial.repeats or trial.score is None:
-            return Measured(VIOLATION, None)
-        return Measured(trial.score, self.env.objective.excess_percent(trial.repeats))
+            return Measured(VIOLATION, None, trial.workload_time_s)
+        excess = self.env.objective.excess_percent(trial.repeats)
+        return Measured(trial.score, excess, trial.workload_time_s)
 
     def judge(self, values: Values) -> float:
         """The mean over seeds that are kept for this."""
