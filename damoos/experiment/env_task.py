@@ -10,9 +10,10 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.tune.objective import mean
 from damoos.tune.outcome import Run, Trial
 from damoos.tune.preset import Env
-from damoos.tune.seeds import Stream, run_seeds
+from damoos.tune.seeds import Stream, run_seeds, watch_seed
 from damoos.tune.space import Space, Values
 from damoos.tune.trial import Bench, evaluate
+from damoos.tune.watching import Watched, monitoring, watch
 
 from .replay import VIOLATION
 from .task import Measured
@@ -49,6 +50,16 @@ class EnvTask:
         if not trial.repeats or trial.score is None:
             return Measured(VIOLATION, None)
         return Measured(trial.score, self.env.objective.excess_percent(trial.repeats))
+
+    def subject(self, seed: int) -> Watched:
+        """The workload, watched once with a seed of the course that no trial has."""
+        kdamonds = monitoring(self.space)
+        return Watched(
+            self.env.objective,
+            self.env.feed,
+            self.backend,
+            lambda: watch(self.backend, self.workload, kdamonds, watch_seed(seed))[0],
+        )
 
     def judge(self, values: Values) -> float:
         """The mean over seeds that are kept for this."""
