@@ -12,10 +12,11 @@ from damoos.tune.strategies.base import Subject
 @dataclass(frozen=True)
 class Measured:
     """What one trial gave. `score`: larger is better; `excess`: by how much it passes the limit, feasible where not
-    above 0, None if it failed."""
+    above 0, None if it failed. `workload_time_s`: what it cost, s; 0 where nothing ran for it."""
 
     score: float
     excess: float | None
+    workload_time_s: float = 0.0
 
     @property
     def feasible(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,8 @@ SET_UPS_IN_A_ROW = 3
 @dataclass
 class Meter:
     """Runs on the bench through the journal's memory. `workload_time_s`: what this call has really run, s, in
-    `nr_runs` runs; `charged_s`: the same with what earlier calls ran and the journal remembered.
+    `nr_runs` runs; `charged_s`: the same with what earlier calls ran and the journal remembered;
+    `max_workload_time_s`: at how much of that the search ends.
 
     Simulated runs are remembered in groups and run again for a picture. Others cost a workload's time each, so each is
     remembered by itself, and of those with `detail_seed` what reports show of them.
@@ -44,12 +46,14 @@ class Meter:
     tell: OnProgress
     repeats: int
     detail_seed: int
+    max_workload_time_s: float | None = None
     phase: Phase = "baseline"
     done: int = 0
     total: int = 0
     best_score: float | None = None
     workload_time_s: float = 0.0
     charged_s: float = 0.0
+    search_s: float = 0.0
     nr_runs: int = 0
     failed_set_ups: int = 0
     _telling: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -68,9 +72,20 @@ class Meter:
         """Tells that `more` steps are done."""
         self.done += more
         self.total = max(self.total, self.done)
-        left = (self.total - self.done) * (self.repeats if self.phase == "search" else 1)
-        time_s = self.workload_time_s
-        self.tell(Progress(self.phase, self.done, self.total, self.best_score, time_s, self.nr_runs, left, note))
+        self.tell(
+            Progress(
+                self.phase,
+                self.done,
+                self.total,
+                self.best_score,
+                self.workload_time_s,
+                self.nr_runs,
+                self._runs_left(),
+                note,
+                self.charged_s,
+                self.max_workload_time_s if self.phase == "search" else None,
+            )
+        )
 
     def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
         """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`."""
@@ -120,7 +135,8 @@ class Meter:
 
     def saw(self, trial: Trial) -> None:
         """Takes a finished trial, of this call or an earlier one, into account."""
-        self._charge([repeat.run for repeat in trial.repeats])
+        self.charged_s += trial.workload_time_s
+        self.search_s += trial.workload_time_s
         if trial.feasible and trial.score is not None:
             self.best_score = trial.score if self.best_score is None else max(self.best_score, trial.score)
 
@@ -158,6 +174,20 @@ class Meter:
                 with self._telling:
                     self.report(0, f"the set-up failed, trying again ({attempt} of {RETRIES}): {error}")
         return run()
+
+    @property
+    def used_up(self) -> bool:
+        """Whether there is no workload time left for another trial."""
+        return self.max_workload_time_s is not None and self.charged_s >= self.max_workload_time_s
+
+    def _runs_left(self) -> int:
+        left = self.total - self.done
+        if self.phase != "search":
+            return left
+        if self.max_workload_time_s is not None and self.search_s > 0:
+            rest_s = max(self.max_workload_time_s - self.charged_s, 0.0)
+            left = min(left, math.ceil(rest_s / (self.search_s / self.done)))
+        return left * self.repeats
 
     def _charge(self, runs: Sequence[Run]) -> None:
         self.charged_s += sum(run.runtime_s for run in runs)

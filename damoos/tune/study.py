@@ -79,7 +79,14 @@ def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
     bench = Bench.of(setting.backend, setting.workload, observes=objective.observes, feed=setting.env.feed)
     with Journal(request.study, setting.header, max(len(objective.metrics), 1)) as journal:
         first = run_seeds(request.seed, Stream.VERIFY, 1)[0]
-        meter = Meter(bench, journal, on_progress, repeats=effort.repeats, detail_seed=first)
+        meter = Meter(
+            bench,
+            journal,
+            on_progress,
+            repeats=effort.repeats,
+            detail_seed=first,
+            max_workload_time_s=request.max_workload_time_s,
+        )
         seeds = run_seeds(request.seed, Stream.SEARCH, effort.repeats)
         meter.enter("baseline", 0, len(seeds))
         baseline = meter.remembered(None, seeds)
@@ -198,7 +205,8 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
     wanted = request.trials - setting.strategy.nr_watched
     subject = _subject(setting, meter) if setting.strategy.watches else None
     meter.enter("search", len(trials), max(wanted, len(trials)))
-    while len(trials) < wanted:
+    # The default is always run, since the verification compares with it.
+    while len(trials) < wanted and not (trials and meter.used_up):
         number = len(trials)
         sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, wanted, subject))
         proposal = journal.propose(space, sampler, start)

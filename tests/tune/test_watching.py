@@ -58,7 +58,7 @@ def test_the_watched_run_takes_the_place_of_a_trial(request_of: Callable[..., St
     recording = _watched()
     # The fake's run of 2 s is looked at every 0.2 s, and not after its end.
     assert recording.snapshots[-1].t_s < 2.0 < recording.snapshots[-1].t_s + 0.3 and recording.workload == "toy"
-    assert recording.seed not in {run.seed for trial in outcome.trials for run in trial.repeats}
+    assert recording.seed not in {r.run.seed for trial in outcome.trials for r in trial.repeats}
     plain = run_study(request_of(strategy="random", trials=3, study=Path(f"{request_of().study}2")))
     assert outcome.workload_time_s > plain.workload_time_s
 
