@@ -37,8 +37,8 @@ class Row:
 
 def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterator[Row]:
     """The rows of one course of `budget` runs. Raises InputError if the strategy can't take the task."""
+    task = task.under(strategy)
     subject = task.subject(seed) if strategy.watches else None
-    strategy.check(task.space, subject=subject is not None)
     study = new_study()
     top: tuple[bool, float] = (False, float("-inf"))
     reached = float("-inf")

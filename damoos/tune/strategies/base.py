@@ -2,11 +2,14 @@
 
 `Strategy` describes one: words, what spaces and objectives it takes, and `make_sampler`, which makes the Optuna sampler
 for one trial from an `Ask`. A strategy that thinks in whole points is a function from (Ask, the trials so far) to
-values, and `sampler_of` makes its sampler. One that `watches` is handed a `Subject` with each `Ask`.
+values, and `sampler_of` makes its sampler. One that needs other kdamonds than the env's makes a space of its own out of
+the env's, by a pure function, `brings`; trials then have the values of that space and the kdamonds that it makes. One
+that `watches` is handed a `Subject` with each `Ask`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from damoos.workload.recording import Recording
 
     from ..objective import Objective
+    from ..preset import Env
 
 _TRIES = 200
 
@@ -95,6 +99,9 @@ class Strategy:
     depends on the number of trials in all. `repeats`: why it proposes the same point again, "" if it doesn't on
     purpose. `learned_from`: the workloads from which it learned something in advance. `needs`: packages, and the extra
     that brings each. `watches`: it looks at one monitored run first (`Ask.subject`), which takes the place of a trial.
+
+    `brings`: the space that is searched instead of an env's, made of it, with kdamonds of the strategy's own; raises
+    InputError where they don't fit. `feed`: what is fed to a goal of these kdamonds while the workload runs.
     """
 
     name: str
@@ -112,6 +119,24 @@ class Strategy:
     learned_from: tuple[str, ...] = ()
     needs: tuple[tuple[str, str], ...] = ()
     watches: bool = False
+    brings: Callable[[Space], Space] | None = None
+    feed: Feed | None = None
+
+    def space_in(self, space: Space) -> Space:
+        """The space that this strategy searches in an env with `space`. Raises InputError where it has none there."""
+        if self.brings is None:
+            return space
+        try:
+            return self.brings(space)
+        except InputError as error:
+            raise error.at(field=f"strategy {self.name}") from None
+
+    def env_in(self, env: Env) -> Env:
+        """`env` with the space and the feed of this strategy; the objective stays, so that scores compare with those of
+        other strategies. Raises as `space_in`."""
+        if self.brings is None:
+            return env
+        return dataclasses.replace(env, space=self.space_in(env.space), feed=self.feed)
 
     @property
     def nr_watched(self) -> int:
@@ -126,6 +151,7 @@ class Strategy:
                 raise MissingExtraError(package, extra)
         if self.watches and not subject:
             raise self._refusal("watches a run before it proposes", "measured points only", "a workload on a backend")
+        self.space_in(space)
         if objectives > 1 and not self.several_objectives:
             raise self._refusal(
                 "takes one objective", f"{objectives} objectives", "one objective, or tpe, nsga2, nsga3"
