@@ -11,10 +11,11 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.tune.objective import mean
 from damoos.tune.outcome import Run, Trial
 from damoos.tune.preset import Env
-from damoos.tune.seeds import Stream, run_seeds
+from damoos.tune.seeds import Stream, run_seeds, watch_seed
 from damoos.tune.space import Space, Values
 from damoos.tune.strategies.base import Strategy
 from damoos.tune.trial import Bench, evaluate
+from damoos.tune.watching import Watched, monitoring, watch
 
 from .replay import VIOLATION
 from .task import Measured
@@ -47,7 +48,7 @@ class EnvTask:
 
     def under(self, strategy: Strategy) -> Self:
         """The env with the strategy's own space, if it brings one; runs without a scheme stay remembered."""
-        strategy.check(self.space)
+        strategy.check(self.space, subject=True)
         if strategy.brings is None:
             return self
         baselines = {key: runs for key, runs in self._runs.items() if key[0] is None}
@@ -60,6 +61,16 @@ class EnvTask:
             return Measured(VIOLATION, None, trial.workload_time_s)
         excess = self.env.objective.excess_percent(trial.repeats)
         return Measured(trial.score, excess, trial.workload_time_s)
+
+    def subject(self, seed: int) -> Watched:
+        """The workload, watched once with a seed of the course that no trial has."""
+        kdamonds = monitoring(self.space)
+        return Watched(
+            self.env.objective,
+            self.env.feed,
+            self.backend,
+            lambda: watch(self.backend, self.workload, kdamonds, watch_seed(seed))[0],
+        )
 
     def judge(self, values: Values) -> float:
         """The mean over seeds that are kept for this."""

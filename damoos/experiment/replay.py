@@ -60,6 +60,9 @@ class ReplayTask:
         score = max(scores[drawn], VIOLATION)
         return Measured(score, 1.0 if score <= VIOLATION else -1.0)
 
+    def subject(self, seed: int) -> None:
+        """Nothing: what was measured can't be watched."""
+
     def judge(self, values: Values) -> float:
         """The mean of the scores at the nearest point."""
         return _worth(self.scores[self._nearest(values)])

@@ -33,12 +33,13 @@ from .outcome import Outcome, Run, Trial
 from .preset import Env, load_env
 from .program import deployable, digest, find_workload, speed_of, workload_info
 from .request import StudyRequest
-from .seeds import Stream, run_seeds
+from .seeds import Stream, run_seeds, watch_seed
 from .strategies import check_strategy, find_strategy
 from .strategies.base import Ask, Strategy
 from .trial import Bench, evaluate
 from .verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, nr_runs, verify
 from .warm import Start, read_start
+from .watching import Watched, monitoring
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,10 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
         if why is not None and backend.time_kind == "simulated":
             raise InputError(f"would do nothing, since {why}", field=f"env {env.name}", value=str(scheme.action))
     strategy = find_strategy(request.strategy)
-    strategy.check(env.space, max(len(objective.metrics), 1))
+    strategy.check(env.space, max(len(objective.metrics), 1), subject=True)
+    if request.trials <= strategy.nr_watched:
+        allowed = "2 and more: one is the run that it watches"
+        raise InputError(f"too few for strategy {strategy.name}", field="trials", value=request.trials, allowed=allowed)
     env = strategy.env_in(env)
     start = None if request.start_from is None else read_start(request.start_from, request.from_best, env)
     for path, since in missing_on(documented_kdamonds(env), kernel) if strategy.brings is not None else ():
@@ -205,11 +209,13 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
     trials = list(journal.trials())
     for trial in trials:
         meter.saw(trial)
-    meter.enter("search", len(trials), max(request.trials, len(trials)))
+    wanted = request.trials - setting.strategy.nr_watched
+    subject = _subject(setting, meter) if setting.strategy.watches else None
+    meter.enter("search", len(trials), max(wanted, len(trials)))
     # The default is always run, since the verification compares with it.
-    while len(trials) < request.trials and not (trials and meter.used_up):
+    while len(trials) < wanted and not (trials and meter.used_up):
         number = len(trials)
-        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, request.trials))
+        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, wanted, subject))
         proposal = journal.propose(space, sampler, start)
         trial = evaluate(meter.run, space, setting.objective, number, proposal.values, baseline)
         failed = trial.state == "failed"
@@ -223,6 +229,15 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
         meter.saw(trial)
         meter.report(1)
     return tuple(trials)
+
+
+def _subject(setting: _Setting, meter: Meter) -> Watched:
+    # Recorded here and now, so that whoever looks on sees what takes so long.
+    env, seed = setting.env, watch_seed(setting.request.seed)
+    meter.enter("watch", 0, 1)
+    subject = Watched(setting.objective, env.feed, setting.backend, lambda: meter.watched(monitoring(env.space), seed))
+    subject.recording()
+    return subject
 
 
 def _outcome(
