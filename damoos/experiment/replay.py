@@ -33,11 +33,15 @@ class ReplayTask:
     space: Space
     points: NDArray[np.float64]
     scores: tuple[tuple[float, ...], ...]
+    repeats: int = 1
 
     @property
     def best(self) -> float:
         """The highest worth of a point."""
         return max(_worth(scores) for scores in self.scores)
+
+    def baseline(self, seed: int) -> None:
+        """None: scores are against runs that somebody made before."""
 
     def measure(self, values: Values, seed: int, number: int) -> Measured:
         """One of the scores at the nearest point."""

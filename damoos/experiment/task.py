@@ -11,11 +11,13 @@ from damoos.tune.space import Space, Values
 @dataclass(frozen=True)
 class Measured:
     """What one trial gave. `score`: larger is better; `excess`: by how much it passes the limit, feasible where not
-    above 0, None if it failed. `workload_time_s`: what it cost, s; 0 where nothing ran for it."""
+    above 0, None if it failed. What it cost: `runs`, of which one that was stopped counts in part, and
+    `workload_time_s`, s of workload time, 0 where nothing ran."""
 
     score: float
     excess: float | None
     workload_time_s: float = 0.0
+    runs: float = 1.0
 
     @property
     def feasible(self) -> bool:
@@ -24,7 +26,8 @@ class Measured:
 
 
 class Task(Protocol):
-    """A problem. `name` tells it from others; `best` is the highest `judge` of any point that is known."""
+    """A problem. `name` tells it from others; `best` is the highest `judge` of any point that is known, NaN if none
+    is; `repeats` is the number of runs of a trial."""
 
     @property
     def name(self) -> str: ...
@@ -34,6 +37,13 @@ class Task(Protocol):
 
     @property
     def best(self) -> float: ...
+
+    @property
+    def repeats(self) -> int: ...
+
+    def baseline(self, seed: int) -> Measured | None:
+        """What a course pays before its first trial: the runs without a scheme, whose score is 0. None where scores
+        are given and nothing runs."""
 
     def measure(self, values: Values, seed: int, number: int) -> Measured:
         """One trial, as trial `number` of the course with that seed: a function of its arguments, noise included."""
