@@ -1,13 +1,14 @@
 """One strategy on one task with one seed, run by run: the protocol, the same for all.
 
-The budget is in runs, those without a scheme that scores refer to included; a run that was stopped counts for the part
-of it that ran. Nothing else is given in advance, no run of the default either. What is reported after n runs is the
-point with the highest score that was measured by then, feasible before infeasible, judged by what it is worth in truth.
-Who has measured no scheme, whose score is 0, names nothing that measured worse.
+The budget is in runs, those without a scheme that scores refer to, and the one that a strategy watches, included; a run
+that was stopped counts for the part of it that ran. Nothing else is given in advance, no run of the default either. What
+is reported after n runs is the point with the highest score that was measured by then, feasible before infeasible,
+judged by what it is worth in truth. Who has measured no scheme, whose score is 0, names nothing that measured worse.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,13 +19,13 @@ from damoos.tune.strategies.base import Ask, Strategy
 
 from .task import Measured, Task
 
-BASELINE = -1
-"""The number of the row of the runs without a scheme."""
+BASELINE, WATCHED = -1, -2
+"""The numbers of the rows of the runs without a scheme, and of the one that a strategy watches."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A trial. `budget`: of how many runs the course is; `number` from 0, `BASELINE` for the runs without a scheme;
+    """A trial. `budget`: of how many runs the course is; `number` from 0, below for what is no trial;
     `runs` and `workload_time_s`: what the course has cost so far, this one included; `score` and `feasible`: as
     measured; `reached`: what the point that the strategy would name after it is worth; `ask_s`: how long it thought, s
     of real time."""
@@ -44,14 +45,16 @@ class Row:
 
 
 def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterator[Row]:
-    """The rows of one course of `budget` runs. Raises InputError if the strategy can't take the task's space."""
-    strategy.check(task.space)
+    """The rows of one course of `budget` runs. Raises InputError if the strategy can't take the task."""
+    task = task.under(strategy)
     study = new_study()
     runs, spent_s = 0.0, 0.0
     top: tuple[bool, float] = (False, float("-inf"))
     reached = float("-inf")
 
     def row(number: int, params: dict[str, Value], measured: Measured, ask_s: float) -> Row:
+        nonlocal runs, spent_s
+        runs, spent_s = runs + measured.runs, spent_s + measured.workload_time_s
         rounded = round(runs, 6)  # so that parts of runs add up to whole ones
         name, kept = strategy.name, measured.feasible
         return Row(
@@ -60,18 +63,19 @@ def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterat
 
     base = task.baseline(seed)
     if base is not None:
-        runs, spent_s = base.runs, base.workload_time_s
         top, reached = _rank(base), base.score
         yield row(BASELINE, {}, base, 0.0)
+    subject = task.subject(seed) if strategy.watches else None
+    if subject is not None:
+        yield row(WATCHED, {}, Measured(0.0, -math.inf, subject.recording().runtime_s), 0.0)
     trials = int((budget - runs) // task.repeats)
     number = 0
     while runs + task.repeats <= budget:
         begun = time.perf_counter()
-        sampler = strategy.make_sampler(Ask(task.space, seed, number, trials))
+        sampler = strategy.make_sampler(Ask(task.space, seed, number, trials, subject))
         trial, values = ask(study, sampler, task.space)
         ask_s = time.perf_counter() - begun
         measured = task.measure(values, seed, number)
-        runs, spent_s = runs + measured.runs, spent_s + measured.workload_time_s
         tell(study, trial, [measured.score], measured.excess)
         if (rank := _rank(measured)) > top:
             top, reached = rank, task.judge(values)

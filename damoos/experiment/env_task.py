@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self, TypeVar
 
 from damoos.backend.base import Backend, Workload
-from damoos.backend.result import Result
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import HostError, SetUpError
 from damoos.tune.objective import mean, run_of
 from damoos.tune.outcome import Run, Trial
 from damoos.tune.preset import Env
-from damoos.tune.seeds import Stream, run_seeds
+from damoos.tune.seeds import Stream, run_seeds, watch_seed
 from damoos.tune.space import Space, Values
-from damoos.tune.trial import Bench, OneRun, evaluate
+from damoos.tune.strategies.base import Strategy
+from damoos.tune.trial import Bench, evaluate
+from damoos.tune.watching import Watched, monitoring, watch
+from damoos.workload.recording import Recording
 
 from .replay import VIOLATION
 from .task import Measured
+
+Got = TypeVar("Got")
 
 JUDGED_WITH = 5
 """Runs from whose mean the worth of a point is told, with seeds that no strategy sees."""
@@ -57,6 +62,14 @@ class EnvTask:
         """The env's parameters."""
         return self.env.space
 
+    def under(self, strategy: Strategy) -> Self:
+        """The env with the strategy's own space, if it brings one; runs without a scheme stay remembered."""
+        strategy.check(self.space, subject=True)
+        if strategy.brings is None:
+            return self
+        baselines = OrderedDict((key, runs) for key, runs in self._runs.items() if key[0] is None)
+        return replace(self, env=strategy.env_in(self.env), _runs=baselines)
+
     def baseline(self, seed: int) -> Measured:
         """The runs without a scheme that the course's trials are compared with."""
         runs = self._measured(None, self._seeds(seed))
@@ -69,6 +82,15 @@ class EnvTask:
         if not trial.repeats or trial.score is None:
             return Measured(VIOLATION, None, spent_s, self.repeats)
         return Measured(trial.score, self.env.objective.excess_percent(trial.repeats), spent_s, self.repeats)
+
+    def subject(self, seed: int) -> Watched:
+        """The workload, watched once with a seed of the course that no trial has."""
+        kdamonds = monitoring(self.space)
+
+        def record() -> Recording:
+            return self._patiently(lambda: watch(self.backend, self.workload, kdamonds, watch_seed(seed))[0])
+
+        return Watched(self.env.objective, self.env.feed, self.backend, record)
 
     def judge(self, values: Values) -> float:
         """The mean over seeds that are kept for this."""
@@ -106,7 +128,7 @@ class EnvTask:
                 self._runs.popitem(last=False)
         return runs
 
-    def _patiently(self, run: OneRun) -> Result:
+    def _patiently(self, run: Callable[[], Got]) -> Got:
         for attempt in range(RETRIES + 1):
             if self.stop.is_set():
                 break

@@ -197,7 +197,7 @@ def _check_strategies(names: tuple[str, ...], tasks: tuple[TaskSpec, ...]) -> No
         except InputError as error:
             raise ConfigError(error.problem, field="strategies", value=name, allowed=error.allowed) from None
         for task in tasks:
-            find_strategy(name).check(task.env.space)
+            find_strategy(name).check(task.env.space, subject=True)
 
 
 def _check_apart(workloads: list[Workload], training: list[Workload], strategies: tuple[str, ...]) -> None:

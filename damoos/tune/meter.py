@@ -6,17 +6,22 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from damoos.backend.result import Result
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import HostError, SetUpError
+from damoos.workload.recording import Recording, read_recording, write_recording
 
 from .detail import Detail
 from .journal import Journal
 from .objective import run_of
 from .outcome import Run, Trial
 from .request import Phase, Progress
-from .trial import Bench, OneRun
+from .trial import Bench
+from .watching import recording_path, watch
+
+_Any = TypeVar("_Any")
 
 OnProgress = Callable[[Progress], None]
 
@@ -100,6 +105,26 @@ class Meter:
         self.report(len(runs))
         return runs
 
+    def watched(self, kdamonds: Kdamonds, seed: int) -> Recording:
+        """What the one monitored run of the study shows, which is kept beside its journal. Raises as `run`, ConfigError
+        if what was kept can't be read."""
+        path, runs = recording_path(self.journal.path), self.journal.runs(kdamonds, [seed])
+        # The run is remembered after its recording, so a recording of another study is not taken for this one's.
+        if runs is None or not path.exists():
+            recording, result = self._with_retries(
+                lambda: watch(self.bench.backend, self.bench.workload, kdamonds, seed)
+            )
+            write_recording(recording, path)
+            runs = (run_of(result),)
+            self.journal.remember(kdamonds, [seed], runs)
+            self.workload_time_s += result.runtime_s
+            self.nr_runs += 1
+        else:
+            recording = read_recording(path)
+        self._charge(runs)
+        self.report(1)
+        return recording
+
     def detail(self, kdamonds: Kdamonds | None) -> Detail:
         """What reports show of the run with `detail_seed`, which was a remembered one."""
         if self.simulated:
@@ -140,7 +165,7 @@ class Meter:
         self.nr_runs += len(results)
         return results
 
-    def _with_retries(self, run: OneRun) -> Result:
+    def _with_retries(self, run: Callable[[], _Any]) -> _Any:
         for attempt in range(1, RETRIES + 1):
             try:
                 return run()

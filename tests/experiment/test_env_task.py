@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from damoos.experiment.course import run_course
+from damoos.experiment.course import BASELINE, run_course
 from damoos.experiment.env_task import JUDGED_WITH, EnvTask
 from damoos.experiment.replay import VIOLATION
 from damoos.tune.preset import load_env
@@ -43,6 +43,17 @@ def test_a_point_costs_its_runs_once(task: EnvTask) -> None:
     runs = len(task._runs)
     task.judge(values)
     assert len(task._runs) == runs
+
+
+def test_a_strategy_with_kdamonds_of_its_own_is_scored_alike(task: EnvTask) -> None:
+    task.judge(task.space.defaults())
+    own = task.under(find_strategy("kernel-psi"))
+    assert own.backend is task.backend and set(own._runs) == {key for key in task._runs if key[0] is None}
+    base, row = run_course(task, find_strategy("kernel-psi"), seed=0, budget=2)
+    assert (base.number, base.params, base.reached) == (BASELINE, {}, 0.0)
+    assert row.params == {"stall": 500, "interval": 1_000_000} and row.reached == own.judge(row.params)
+    assert row.reached != task.judge(task.space.defaults())
+    assert task.under(find_strategy("random")) is task
 
 
 def test_a_course_gets_to_the_top_of_the_hill(task: EnvTask) -> None:
