@@ -1,8 +1,8 @@
 """One strategy on one task with one seed, run by run: the protocol, the same for all.
 
-The budget is in runs, those without a scheme that scores refer to, and the one that a strategy watches, included; a run
-that was stopped counts for the part of it that ran. Nothing else is given in advance, no run of the default either. What
-is reported after n runs is the point with the highest score that was measured by then, feasible before infeasible,
+The budget is in runs: those without a scheme that scores refer to count, and so does the one that a strategy watches; a
+run that was stopped counts for the part of it that ran. Nothing else is given in advance, no run of the default either.
+What is reported after n runs is the point with the highest score that was measured by then, feasible before infeasible,
 judged by what it is worth in truth. Who has measured no scheme, whose score is 0, names nothing that measured worse.
 """
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 from damoos import __version__
 from damoos.catalogue import markdown_table
@@ -37,10 +38,12 @@ class TaskInfo:
 
 @dataclass(frozen=True)
 class Results:
-    """An experiment with its figures. `command`: what makes it again; `learned`: the strategies that learned something
-    in advance, and from what; `wanted_seeds`: as many as the experiment's file asks for; `versions` of packages."""
+    """An experiment with its figures. `path`: its file; `command`: what makes it again; `learned`: the strategies that
+    learned something in advance, and from what; `wanted_seeds`: as many as the experiment's file asks for; `versions`:
+    of packages."""
 
     name: str
+    path: str
     title: str
     description: str
     command: str
@@ -79,9 +82,8 @@ class Results:
 
     def to_json(self) -> str:
         """The file `results.json`."""
-        tree = to_plain(self)
-        assert isinstance(tree, dict)
-        return json.dumps({"format": FORMAT, **tree}, indent=1, allow_nan=False) + "\n"
+        tree = _rounded(to_plain(self))
+        return json.dumps({"format": FORMAT, **tree}, separators=(",", ":"), allow_nan=False) + "\n"
 
 
 def results_of(matrix: Matrix, courses: Sequence[Course], best: Mapping[str, Best], wanted_seeds: int) -> Results:
@@ -100,6 +102,7 @@ def results_of(matrix: Matrix, courses: Sequence[Course], best: Mapping[str, Bes
     learned = ((name, ", ".join(find_strategy(name).learned_from)) for name in matrix.strategies)
     return Results(
         name=matrix.name,
+        path=str(matrix.path),
         title=matrix.title,
         description=matrix.description,
         command=f"damoos bench {matrix.path.parent if matrix.is_folder else matrix.path}",
@@ -139,7 +142,7 @@ def read_results(path: Path) -> Results:
 def markdown(results: Results) -> str:
     """The leaderboard as a page of Markdown."""
     found = results.comparison
-    parts = [f"# {results.title}", results.description, "", *protocol(results), ""]
+    parts = [f"# {results.title}", "", results.description, "", *protocol(results), ""]
     parts += [f"After runs: {CAPTION}", "", markdown_table(*leaderboard(results))]
     if found.timed and any(a.iqm != b.iqm for a, b in zip(found.figures, found.timed, strict=True)):
         parts += ["Within the workload time of so many runs without a scheme:", "", markdown_table(*timed(results))]
@@ -228,6 +231,15 @@ def by_task(results: Results) -> Table:
         if task.name in results.comparison.tasks
     ]
     return ["task", "best score", *(f"`{name}`" for name in ranking)], rows
+
+
+def _rounded(value: Any) -> Any:
+    """Five decimals are more than any interval here."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: _rounded(entry) for key, entry in value.items()}
+    return [_rounded(entry) for entry in value] if isinstance(value, list) else value
 
 
 def _cell(figure: Figure, last: bool) -> str:
