@@ -72,7 +72,7 @@ def with_targets(old: State, after: Sequence[Successor], view: View, given: Sequ
     `first_start`, `first_end`, which come from those `given` to each target (pages as numbered for all)."""
     _renumber(old, after)
     ranges = np.array(_fitted_to(old, given), np.int64).reshape(-1, 2)
-    state = with_room(old, len(ranges), view.sizes | {"F": len(ranges)})
+    state = with_room(old, len(ranges) + len(view.followed), view.sizes | {"F": len(ranges)})
     for name, values in (view.arrays | {"first_start": ranges[:, 0], "first_end": ranges[:, 1]}).items():
         getattr(state, name)[:] = values
     return state

@@ -129,7 +129,12 @@ def _first_state(
     layout = program.layout
     view = view or view_of(Context(), layout, 0, 0)
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
-    sizes = program.sizes | room_for(max(max_nr_regions, len(view.first)), program.sizes["A"]) | traced | schemes.sizes
+    sizes = (
+        program.sizes
+        | room_for(max(max_nr_regions, len(view.first) + len(view.followed)), program.sizes["A"])
+        | traced
+        | schemes.sizes
+    )
     nodes = machine.nodes or (Node(),)
     sizes |= {"N": len(nodes), "Y": columns} | view.sizes
     sizes["P+1"], sizes["T+1"], sizes["N+1"] = sizes["P"] + 1, sizes["T"] + 1, sizes["N"] + 1
