@@ -41,6 +41,7 @@ STRATEGIES: dict[str, str] = {
     "kernel-psi": "damoos.tune.strategies.kernel_psi:STRATEGY",
     "border": "damoos.tune.strategies.border:STRATEGY",
     "portfolio": "damoos.tune.strategies.portfolio:STRATEGY",
+    "twin": "damoos.tune.strategies.twin:STRATEGY",
 }
 
 
