@@ -111,7 +111,7 @@ def heat_of(recording: Recording) -> Heat:
     bins = max(math.ceil(recording.runtime_s / bin_s), 1)
     share, moments = np.zeros((bins, len(start))), np.zeros((bins, len(start)))
     middle = (start + end) // 2
-    before_s, before, age_before = 0.0, np.zeros(len(start)), np.zeros(len(start))
+    before_s, before, age_before = 0.0, np.zeros(len(start)), np.full(len(start), _FOR_EVER)
     for snapshot in snapshots:
         now, age = _at(snapshot, middle)
         passed_s = snapshot.t_s - before_s
