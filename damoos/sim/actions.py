@@ -26,6 +26,7 @@ from .state import (
     A_PAGEOUT,
     A_STAT,
     A_WILLNEED,
+    ACTED_ON,
     BACKGROUND,
     BLOCK,
     C_COLLAPSE,
@@ -105,6 +106,7 @@ def _count_passing(st, k, start, end):
         lo, hi = max(start, st.view_start[v]), min(end, st.view_end[v])
         if lo < hi:
             page = st.view_page[v] + lo - st.view_start[v]
+            st.n[ACTED_ON] = v + 1
             st.stats[k, ST_PASSED] += passing_pages(st, k, page, page + hi - lo) * _PAGE
 
 
@@ -120,6 +122,7 @@ def _act_on_frames(st, k, action, start, end):
         if lo < hi:
             covered += hi - lo
             page = st.view_page[v] + lo - st.view_start[v]
+            st.n[ACTED_ON] = v + 1
             applied += _act_on_folios(st, k, action, page, page + hi - lo)
             _work_if_much(st)
     st.f[UNDONE] += (end - start - covered) * st.c[C_WALK_ABSENT]

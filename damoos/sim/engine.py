@@ -14,6 +14,7 @@ from .actions import in_background
 from .attributes import schedule, set_intervals
 from .closely import advance_closely
 from .handle import handle_at
+from .idle import mark_checked
 from .intervals import tune_intervals
 from .jit import entry, kernel
 from .lru import is_filling, relieve
@@ -175,6 +176,7 @@ def _sample(st, n):
         if st.n[EXACT] == 1:
             advance_closely(st, wall, share)
             check_each(st)
+            mark_checked(st, np.int64(1))
             st.f[KDAMOND_CPU] += cpu
             done += 1
             continue
@@ -185,6 +187,7 @@ def _sample(st, n):
         else:
             advance_steadily(st, m, wall, share)
         check_accesses(st, m)
+        mark_checked(st, m)
         st.f[KDAMOND_CPU] += cpu * m
         if st.c[C_LIMIT_PAGES] > 0.0:
             relieve(st)

@@ -53,6 +53,7 @@ MIGRATED = 60  # pages moved between nodes
 PHYSICAL = 61  # whether physical memory is monitored
 FOLLOWS = 62  # whether what is monitored follows the process's mappings
 CAME_IN = 63  # pages that had come into memory when `lru.is_filling` was last asked, less a constant
+ACTED_ON = 70  # 1 + the piece in `view_start` whose pages an action of physical memory is taken to, 0: none
 N_SIZE = 72
 
 V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
@@ -196,6 +197,8 @@ class State(Arena):
     view_end: Annotated[Ints, "V"]
     view_area: Annotated[Ints, "V"]  # whose pieces they are
     view_page: Annotated[Ints, "V"]  # the area's page that a piece begins with
+    view_idle: Annotated[Floats, "V"]  # share of its pages that checks have marked as idle and nothing has used since
+    view_touched: Annotated[Floats, "V"]  # accesses per page up to when that was worked out
     range_start: Annotated[Ints, "G"]  # pages, what is monitored
     range_end: Annotated[Ints, "G"]
     map_start: Annotated[Ints, "M"]  # pages, what is mapped and not special

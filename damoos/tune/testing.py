@@ -65,9 +65,10 @@ BORDER = 0.3
 
 def landscape(space: Space, values: Values) -> tuple[float, float]:
     """Score and excess over the limit, percent: the younger the better until the limit is broken at 0.3 of its range;
-    2 points of ripple stand for noise, and the other parameters cost at most 10 points a piece."""
+    2 points of ripple stand for noise, and the other parameters cost at most 10 points a piece. Without parameters,
+    the border."""
     point = space.encode(values)
-    age = float(point[0])
+    age = float(point[0]) if point.size else BORDER
     score = 40.0 * (1.0 - age) + math.sin(50.0 * float(point.sum()))
     score -= sum(10.0 * (float(other) - 0.4) ** 2 for other in point[1:])
     return score, 100.0 * (BORDER - age)
