@@ -80,8 +80,8 @@ class EnvTask:
         trial = self.trial(values, self._seeds(seed), number)
         spent_s = trial.workload_time_s
         if not trial.repeats or trial.score is None:
-            return Measured(VIOLATION, None, spent_s, self.repeats)
-        return Measured(trial.score, self.env.objective.excess_percent(trial.repeats), spent_s, self.repeats)
+            return Measured(VIOLATION, None, spent_s, self.repeats, trial)
+        return Measured(trial.score, self.env.objective.excess_percent(trial.repeats), spent_s, self.repeats, trial)
 
     def subject(self, seed: int) -> Watched:
         """The workload, watched once with a seed of the course that no trial has."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from damoos.tune.outcome import Trial
 from damoos.tune.space import Space, Values
 from damoos.tune.strategies.base import Strategy, Subject
 
@@ -12,13 +13,15 @@ from damoos.tune.strategies.base import Strategy, Subject
 @dataclass(frozen=True)
 class Measured:
     """What one trial gave. `score`: larger is better; `excess`: by how much it passes the limit, feasible where not
-    above 0, None if it failed. What it cost: `runs`, of which one that was stopped counts in part, and
-    `workload_time_s`, s of workload time, 0 where nothing ran."""
+    above 0, None if it failed. What it cost: `workload_time_s`, s, 0 where nothing ran for it, and `runs`, of which one
+    that was stopped counts in part. `trial`: all that was measured, for strategies that look at more than the score;
+    None where there is no more."""
 
     score: float
     excess: float | None
     workload_time_s: float = 0.0
     runs: float = 1.0
+    trial: Trial | None = field(default=None, repr=False, compare=False)
 
     @property
     def feasible(self) -> bool:
