@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from damoos.backend.result import Result
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import HostError, SetUpError
 
 from .detail import Detail
+from .early import Hopeless, Rules, Watch
 from .journal import Journal
 from .objective import run_of
 from .outcome import Run, Trial
 from .request import Phase, Progress
-from .trial import Bench, OneRun
+from .trial import Bench, Look, OneRun
 
 OnProgress = Callable[[Progress], None]
 
@@ -26,11 +27,15 @@ SET_UPS_IN_A_ROW = 3
 """Trials in a row that could not be set up, after all retries, which end a study: the machine is gone."""
 
 
+def _go_on(seed: int, t_s: float, work_ms: float, byte_s: float) -> None:
+    """A look that ends nothing."""
+
+
 @dataclass
 class Meter:
     """Runs on the bench through the journal's memory. `workload_time_s`: what this call has really run, s, in
     `nr_runs` runs; `charged_s`: the same with what earlier calls ran and the journal remembered;
-    `max_workload_time_s`: at how much of that the search ends.
+    `max_workload_time_s`: at how much of that the search ends; `follows`: whether the baseline's course is kept.
 
     Simulated runs are remembered in groups and run again for a picture. Others cost a workload's time each, so each is
     remembered by itself, and of those with `detail_seed` what reports show of them.
@@ -42,6 +47,7 @@ class Meter:
     repeats: int
     detail_seed: int
     max_workload_time_s: float | None = None
+    follows: bool = False
     phase: Phase = "baseline"
     done: int = 0
     total: int = 0
@@ -82,15 +88,28 @@ class Meter:
             )
         )
 
-    def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
-        """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`."""
-        return tuple(run_of(result) for result in self._results(kdamonds, seeds))
+    def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int], rules: Rules | None = None) -> tuple[Run, ...]:
+        """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`; Hopeless by the rules."""
+        if rules is None or kdamonds is None:
+            return tuple(run_of(result) for result in self._results(kdamonds, seeds))
+        watch, runs = Watch(rules, kdamonds), []
+        # How many go side by side must not decide what is found where a seed alone does.
+        for group in self._groups(seeds, 1 if self.simulated else self.bench.workers):
+            try:
+                found = [run_of(result) for result in self._results(kdamonds, group, watch.look)]
+                watch.ended(found)
+            except Hopeless as error:
+                self.workload_time_s += error.stopped.spent_s
+                self.nr_runs += len(group)
+                raise
+            # Only baselines are compared with later.
+            runs += [replace(run, course=None) for run in found]
+        return tuple(runs)
 
     def remembered(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
         """Runs that belong to no trial, those of earlier calls included. Raises as `run`."""
         if not self.simulated:
-            at_once = max(self.bench.workers, 1)
-            groups = [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
+            groups = self._groups(seeds, self.bench.workers)
             return tuple(run for group in groups for run in self._one_by_one(kdamonds, group))
         runs = self.journal.runs(kdamonds, seeds)
         if runs is None:
@@ -134,8 +153,15 @@ class Meter:
         self.report(len(runs))
         return runs
 
-    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Result, ...]:
-        results = self.bench.results(kdamonds, seeds, self._with_retries)
+    @staticmethod
+    def _groups(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:
+        at_once = max(at_once, 1)
+        return [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
+
+    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int], look: Look | None = None) -> tuple[Result, ...]:
+        if self.follows and self.phase == "baseline":
+            look = _go_on
+        results = self.bench.results(kdamonds, seeds, self._with_retries, look)
         self.workload_time_s += sum(result.runtime_s for result in results)
         self.nr_runs += len(results)
         return results

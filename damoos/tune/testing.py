@@ -18,7 +18,7 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.errors import InputError
 
-from .asktell import ask, new_study, tell
+from .asktell import ask, new_study, tell, tell_stopped
 from .space import Condition, Parameter, Space, Value, Values
 from .strategies.base import Ask, Strategy
 from .strategies.seen import RECORD
@@ -155,6 +155,20 @@ class StrategyConformance:
                 tell(study, trial, [], None)
             else:
                 self._tell(study, trial, ROOM, values)
+
+    def test_it_goes_on_after_trials_that_were_stopped(self) -> None:
+        for objectives in (1, 2) if self.strategy.several_objectives else (1,):
+            study = new_study(objectives)
+            for number in range(20):
+                trial, values = ask(study, self._sampler(ROOM, number, 20), ROOM)
+                self._check(ROOM, values)
+                score, excess = landscape(ROOM, values)
+                if number % 3 == 0:
+                    tell_stopped(study, trial, score if objectives == 1 and number % 2 else None, abs(excess))
+                elif number % 3 == 1 and objectives == 1:
+                    tell_stopped(study, trial, score, -abs(excess))
+                else:
+                    tell(study, trial, [score, -score][:objectives], excess)
 
     def test_it_goes_on_from_points_that_were_set(self) -> None:
         study = new_study()
