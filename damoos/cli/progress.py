@@ -14,7 +14,7 @@ from rich.text import Text
 from damoos.report import numbers
 from damoos.tune.request import Progress as StudyProgress
 
-TITLES = {"baseline": "no scheme", "search": "trials", "verify": "verification"}
+TITLES = {"baseline": "no scheme", "watch": "watching", "search": "trials", "verify": "verification"}
 LINES_PER_PHASE = 10
 WORTH_TELLING_S = 2.0
 """Where less time is left than this, lines don't say so."""

@@ -243,16 +243,19 @@ def _command_line() -> str:
 
 def _announce(request: StudyRequest, asked: program.Asked, place: Place, folder: Path) -> None:
     from damoos.catalogue import find
+    from damoos.tune.strategies import find_strategy
 
     preset = find("envs", request.env)
     repeats = request.repeats if request.repeats is not None else effort_for(place.time_kind).repeats
+    trials = f"{_trials_in_words(request, place)} of {repeats}"
     resumed = " (goes on)" if request.study.exists() else ""
     timing = f", timing {request.timing}" if asked.program is None else ""
+    watches = ", the first one monitored run to learn from" if find_strategy(request.strategy).watches else ""
     rows = (
         ("workload", _in_words(asked)),
         ("env", f"{preset.stem}, strategy {request.strategy}, seed {request.seed}"),
         ("backend", f"{place.name}, {place.time_kind}{timing}"),
-        ("trials", f"{_trials_in_words(request, place)} of {repeats} runs each, then verification with fresh seeds"),
+        ("trials", f"{trials} runs each{watches}, then verification with fresh seeds"),
         ("results", f"{folder}/{resumed}"),
     )
     screen = console.stderr()

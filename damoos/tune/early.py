@@ -12,7 +12,7 @@ within what runs of one point differ by.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from damoos.backend.result import Course
 from damoos.damon.kdamonds import Kdamonds
@@ -36,9 +36,9 @@ ALIKE_SCORE = 5.0
 
 
 class Hopeless(Exception):
-    """Ends a trial: `stopped` says why, `repeats` are its runs that had ended."""
+    """Ends a run, and then its trial: `stopped` says why, `repeats` are the trial's runs that had ended."""
 
-    def __init__(self, stopped: Stopped, repeats: tuple[Repeat, ...]) -> None:
+    def __init__(self, stopped: Stopped, repeats: tuple[Repeat, ...] = ()) -> None:
         super().__init__(stopped.text)
         self.stopped, self.repeats = stopped, repeats
 
@@ -60,32 +60,35 @@ class Rules:
 
 
 @dataclass
-class Watch:
-    """Watches the runs of one trial under `kdamonds`; several threads may tell it of one run each."""
+class Judge:
+    """Judges the runs of one trial under `kdamonds`; several threads may tell it of one run each."""
 
     rules: Rules
     kdamonds: Kdamonds
-    _repeats: dict[int, Repeat] = field(default_factory=dict)
-    _spent_s: dict[int, float] = field(default_factory=dict)
+    _repeats: list[Repeat] = field(default_factory=list)
 
     def look(self, seed: int, t_s: float, work_ms: float, byte_s: float) -> None:
         """Judges the run with `seed`, `t_s` s after its start: `work_ms` of the workload's nominal time are done,
         memory has come to `byte_s` bytes times s. Raises Hopeless."""
-        self._spent_s[seed] = t_s
         objective, base = self.rules.objective, self._base(seed)
         at_least_s = t_s + self._rest_s(base, work_ms)
         slower = 100.0 * (at_least_s / base.runtime_s - 1.0) if objective.speed == "runtime" else 0.0
         self._judge(seed, t_s, slower, objective.score_at_most(at_least_s, byte_s, base))
 
-    def ended(self, runs: Sequence[Run]) -> None:
-        """Takes runs that ended into account. Raises Hopeless if those to come can't mend the trial, and WorkloadError
-        as `Objective.repeat`."""
-        for run in runs:
-            self._spent_s.pop(run.seed, None)
-            self._repeats[run.seed] = self.rules.objective.repeat(run, self._base(run.seed))
-        last = self._repeats[runs[-1].seed]
+    def ended(self, runs: Sequence[Run | Hopeless]) -> tuple[Run, ...]:
+        """Takes runs that went side by side into account, and returns them. Raises Hopeless if one was ended or those
+        to come can't mend the trial, and WorkloadError as `Objective.repeat`."""
+        whole = tuple(run for run in runs if not isinstance(run, Hopeless))
+        cut = [run.stopped for run in runs if isinstance(run, Hopeless)]
+        self._repeats += [self.rules.objective.repeat(run, self._base(run.seed)) for run in whole]
+        if cut:
+            raise Hopeless(replace(cut[0], spent_s=sum(stopped.at_s for stopped in cut)), tuple(self._repeats))
         if len(self._repeats) < len(self.rules.baseline):
-            self._judge(last.run.seed, last.run.runtime_s, None, None)
+            try:
+                self._judge(whole[-1].seed, whole[-1].runtime_s, None, None)
+            except Hopeless as error:
+                raise Hopeless(replace(error.stopped, spent_s=0.0), tuple(self._repeats)) from None
+        return whole
 
     def _base(self, seed: int) -> Run:
         return next(run for run in self.rules.baseline if run.seed == seed)
@@ -100,7 +103,7 @@ class Watch:
     def _judge(self, seed: int, t_s: float, slower_percent: float | None, score_at_most: float | None) -> None:
         """`slower_percent`, `score_at_most`: bounds of a run that goes on, None where that is none."""
         objective = self.rules.objective
-        done = list(self._repeats.values())
+        done = self._repeats
         slower = [repeat.runtime_overhead_percent for repeat in done]
         slower += [] if slower_percent is None else [slower_percent]
         left = len(self.rules.baseline) - len(slower)
@@ -115,8 +118,7 @@ class Watch:
         elif score is not None and self.rules.to_beat is not None and score < self.rules.to_beat:
             why = "no final"
         if why is not None:
-            spent_s = sum(self._spent_s.values())
-            raise Hopeless(Stopped(why, seed, t_s, spent_s, overhead, score), tuple(done))
+            raise Hopeless(Stopped(why, seed, t_s, t_s, overhead, score))
 
 
 @dataclass

@@ -6,18 +6,23 @@ import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from damoos.backend.result import Result
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import HostError, SetUpError
+from damoos.workload.recording import Recording, read_recording, write_recording
 
 from .detail import Detail
-from .early import Hopeless, Rules, Watch
+from .early import Hopeless, Judge, Rules
 from .journal import Journal
 from .objective import run_of
 from .outcome import Run, Trial
 from .request import Phase, Progress
 from .trial import Bench, Look, OneRun
+from .watching import recording_path, watch
+
+_Any = TypeVar("_Any")
 
 OnProgress = Callable[[Progress], None]
 
@@ -29,6 +34,10 @@ SET_UPS_IN_A_ROW = 3
 
 def _go_on(seed: int, t_s: float, work_ms: float, byte_s: float) -> None:
     """A look that ends nothing."""
+
+
+def _took_s(run: Run | Hopeless) -> float:
+    return run.stopped.at_s if isinstance(run, Hopeless) else run.runtime_s
 
 
 @dataclass
@@ -92,18 +101,14 @@ class Meter:
         """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`; Hopeless by the rules."""
         if rules is None or kdamonds is None:
             return tuple(run_of(result) for result in self._results(kdamonds, seeds))
-        watch, runs = Watch(rules, kdamonds), []
+        judge = Judge(rules, kdamonds)
+        runs: list[Run] = []
         # How many go side by side must not decide what is found where a seed alone does.
         for group in self._groups(seeds, 1 if self.simulated else self.bench.workers):
-            try:
-                found = [run_of(result) for result in self._results(kdamonds, group, watch.look)]
-                watch.ended(found)
-            except Hopeless as error:
-                self.workload_time_s += error.stopped.spent_s
-                self.nr_runs += len(group)
-                raise
-            # Only baselines are compared with later.
-            runs += [replace(run, course=None) for run in found]
+            found = self.bench.results(kdamonds, group, self._or_hopeless, judge.look)
+            self.workload_time_s += sum(_took_s(run) for run in found)
+            self.nr_runs += len(found)
+            runs += judge.ended(found)
         return tuple(runs)
 
     def remembered(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
@@ -118,6 +123,26 @@ class Meter:
         self._charge(runs)
         self.report(len(runs))
         return runs
+
+    def watched(self, kdamonds: Kdamonds, seed: int) -> Recording:
+        """What the one monitored run of the study shows, which is kept beside its journal. Raises as `run`, ConfigError
+        if what was kept can't be read."""
+        path, runs = recording_path(self.journal.path), self.journal.runs(kdamonds, [seed])
+        # The run is remembered after its recording, so a recording of another study is not taken for this one's.
+        if runs is None or not path.exists():
+            recording, result = self._with_retries(
+                lambda: watch(self.bench.backend, self.bench.workload, kdamonds, seed)
+            )
+            write_recording(recording, path)
+            runs = (run_of(result),)
+            self.journal.remember(kdamonds, [seed], runs)
+            self.workload_time_s += result.runtime_s
+            self.nr_runs += 1
+        else:
+            recording = read_recording(path)
+        self._charge(runs)
+        self.report(1)
+        return recording
 
     def detail(self, kdamonds: Kdamonds | None) -> Detail:
         """What reports show of the run with `detail_seed`, which was a remembered one."""
@@ -158,15 +183,22 @@ class Meter:
         at_once = max(at_once, 1)
         return [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
 
-    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int], look: Look | None = None) -> tuple[Result, ...]:
-        if self.follows and self.phase == "baseline":
-            look = _go_on
+    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Result, ...]:
+        look: Look | None = _go_on if self.follows and self.phase == "baseline" else None
         results = self.bench.results(kdamonds, seeds, self._with_retries, look)
         self.workload_time_s += sum(result.runtime_s for result in results)
         self.nr_runs += len(results)
         return results
 
-    def _with_retries(self, run: OneRun) -> Result:
+    def _or_hopeless(self, run: OneRun) -> Run | Hopeless:
+        # One that is ended must not end those beside it: when they would be is chance.
+        try:
+            # Only baselines are compared with later.
+            return replace(run_of(self._with_retries(run)), course=None)
+        except Hopeless as error:
+            return error
+
+    def _with_retries(self, run: Callable[[], _Any]) -> _Any:
         for attempt in range(1, RETRIES + 1):
             try:
                 return run()

@@ -14,7 +14,7 @@ from damoos.workload.command import CommandWorkload
 DEFAULT_TRIALS = 50
 DEFAULT_FROM_BEST = 5
 
-Phase = Literal["baseline", "search", "verify"]
+Phase = Literal["baseline", "watch", "search", "verify"]
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class StudyRequest:
 
     `workload` and `env` are catalogue names or files, `study` the journal that is created or continued; with a
     `program`, that is what runs and `workload` only says in words what it is. `trials` is the total, those of earlier
-    calls included; no trial begins either once baseline and trials have taken `max_workload_time_s` s of workload time
-    (None: no such limit; the verification comes on top); `repeats` the runs a trial (None: by the backend's kind of
-    time, see `damoos.tune.effort`). `objective` is "damoos", "metric:NAME" or "pareto:NAME,NAME"; it, `weight`
-    (runtime's share, 0..1), `max_runtime_overhead_percent` and `constraints` ("NAME <= NUMBER") are the env's own where
-    None. `start_from`: another study, folder or result.json, whose `from_best` best points come right after the
-    default. `early_stop`: whether hopeless runs are ended while they run (None: wherever runs are not simulated).
-    Raises InputError for numbers out of range.
+    calls and the run that a strategy watches included; no trial begins either once these and the baseline have taken
+    `max_workload_time_s` s of workload time (None: no such limit; the verification comes on top); `repeats` the runs a
+    trial (None: by the backend's kind of time, see `damoos.tune.effort`). `objective` is "damoos", "metric:NAME" or
+    "pareto:NAME,NAME"; it, `weight` (runtime's share, 0..1), `max_runtime_overhead_percent` and `constraints` ("NAME <=
+    NUMBER") are the env's own where None. `start_from`: another study, folder or result.json, whose `from_best` best
+    points come right after the default. `early_stop`: whether hopeless runs are ended while they run (None: wherever
+    runs are not simulated). Raises InputError for numbers out of range.
     """
 
     workload: str
@@ -64,7 +64,7 @@ class StudyRequest:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is. `done` of `total` counts trials in phase "search", runs in "baseline" and "verify".
+    """How far a study is. `done` of `total` counts trials in phase "search", runs in the others.
 
     `best_score`: mean score of the best feasible trial so far. `workload_time_s`: seconds of workload time (simulated
     on the simulator) that this call has run so far, in `runs` runs; about `runs_left` are left in this phase. `note`:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from damoos.backend.base import Backend, Workload
 from damoos.backend.feed import Feed, Feeder
@@ -27,6 +28,7 @@ snapshots taken there."""
 SIMULATED_STEP_S = 0.5
 """How often snapshots are taken of simulated runs, s."""
 
+_Found = TypeVar("_Found")
 OneRun = Callable[[], Result]
 Look = Callable[[int, float, float, float], None]
 """What is told of a run as it goes on: seed, s since its start, nominal ms of the workload done, memory in bytes times
@@ -58,23 +60,23 @@ class Bench:
         self,
         kdamonds: Kdamonds | None,
         seeds: Sequence[int],
-        around: Callable[[OneRun], Result] = lambda run: run(),
+        around: Callable[[OneRun], _Found],
         look: Look | None = None,
-    ) -> tuple[Result, ...]:
+    ) -> tuple[_Found, ...]:
         """One run a seed, in the seeds' order, each from start to close in one thread.
 
-        `around` is called there with each run and may run it again; with `look` the results have a course. The first
-        error, or an interrupt, ends the others.
+        `around` is called there with each run, may run it again, and says what is returned of it; with `look` results
+        have a course. The first error, or an interrupt, ends the others.
         """
         stop = threading.Event()
 
-        def run(seed: int) -> Result:
+        def run(seed: int) -> _Found:
             return around(lambda: self._result(kdamonds, seed, stop, look))
 
         if min(self.workers, len(seeds)) <= 1:
             return tuple(run(seed) for seed in seeds)
         with ThreadPoolExecutor(min(self.workers, len(seeds))) as pool:
-            runs: list[Future[Result]] = []
+            runs: list[Future[_Found]] = []
             # An interrupt may come as soon as the first has begun.
             try:
                 runs.extend(pool.submit(run, seed) for seed in seeds)
@@ -87,7 +89,7 @@ class Bench:
 
     def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
         """The measured numbers of one run a seed, in the seeds' order. Raises as `result`."""
-        return tuple(run_of(result) for result in self.results(kdamonds, seeds))
+        return tuple(run_of(result) for result in self.results(kdamonds, seeds, lambda run: run()))
 
     def _result(
         self, kdamonds: Kdamonds | None, seed: int, stop: threading.Event, follow: Look | None = None

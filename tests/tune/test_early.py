@@ -11,7 +11,7 @@ from damoos.damon.kdamonds import DOCUMENTED_PAGEOUT, Kdamonds
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.errors import StudyError
 from damoos.report import words
-from damoos.tune.early import COURSE_POINTS, Follower, Hopeless, Rules, Watch
+from damoos.tune.early import COURSE_POINTS, Follower, Hopeless, Judge, Rules
 from damoos.tune.objective import Objective
 from damoos.tune.outcome import Outcome, Run, Stopped, Trial
 from damoos.tune.outputs import trials_csv
@@ -37,13 +37,13 @@ def base(*seeds: int) -> tuple[Run, ...]:
     return tuple(run(seed, course=course) for seed in seeds)
 
 
-def watch(
+def judge(
     *seeds: int, to_beat: float | None = None, kdamonds: Kdamonds = PRCL, objective: Objective | None = None
-) -> Watch:
-    return Watch(Rules(objective or Objective(limit_percent=20.0), base(*seeds), to_beat), kdamonds)
+) -> Judge:
+    return Judge(Rules(objective or Objective(limit_percent=20.0), base(*seeds), to_beat), kdamonds)
 
 
-def reason(of: Watch, *told: float) -> Stopped | None:
+def reason(of: Judge, *told: float) -> Stopped | None:
     """What a look at the run with seed 1 comes to: at t s, work done in ms, bytes times s."""
     try:
         of.look(1, *told)
@@ -57,30 +57,30 @@ def reason(of: Watch, *told: float) -> Stopped | None:
 
 def test_the_rest_is_known_from_the_baseline() -> None:
     # Half of the work is done (more than that first at 51 s): 49 s are left, or 44.1 s if it gets 10 % faster.
-    assert reason(watch(1), 75.8, 50_000.0, 0.0) is None
-    ended = reason(watch(1), 76.0, 50_000.0, 0.0)
+    assert reason(judge(1), 75.8, 50_000.0, 0.0) is None
+    ended = reason(judge(1), 76.0, 50_000.0, 0.0)
     assert ended is not None and ended.why == "too slow" and (ended.seed, ended.at_s, ended.spent_s) == (1, 76.0, 76.0)
     assert ended.runtime_overhead_at_least_percent == pytest.approx(20.1)
     assert "76.0 s into the run with seed 1: runtime overhead at least 20.1 %" in ended.text
 
 
 def test_a_scheme_that_can_make_faster_gets_more_time() -> None:
-    assert reason(watch(1, kdamonds=THP), 95.0, 50_000.0, 0.0) is None
-    assert reason(watch(1, kdamonds=THP), 96.0, 50_000.0, 0.0) is not None
+    assert reason(judge(1, kdamonds=THP), 95.0, 50_000.0, 0.0) is None
+    assert reason(judge(1, kdamonds=THP), 96.0, 50_000.0, 0.0) is not None
 
 
 def test_of_what_does_not_say_how_far_it_is_only_the_time_counts() -> None:
-    assert reason(watch(1), 120.0, 0.0, 0.0) is None
-    assert reason(watch(1), 120.5, 0.0, 0.0) is not None
+    assert reason(judge(1), 120.0, 0.0, 0.0) is None
+    assert reason(judge(1), 120.5, 0.0, 0.0) is not None
     # As it is with a baseline from before courses were kept.
-    old = Watch(Rules(Objective(limit_percent=20.0), (run(1),)), PRCL)
+    old = Judge(Rules(Objective(limit_percent=20.0), (run(1),)), PRCL)
     assert reason(old, 120.0, 50_000.0, 0.0) is None and reason(old, 120.5, 50_000.0, 0.0) is not None
 
 
 def test_memory_that_was_used_bounds_the_score() -> None:
     # No faster than 100 s in all, and 60 of 100 parts of the baseline's memory are used: a score of 20 at the most.
-    assert reason(watch(1, to_beat=19.0), 100.0, 100_000.0, 60_000.0) is None
-    ended = reason(watch(1, to_beat=21.0), 100.0, 100_000.0, 60_000.0)
+    assert reason(judge(1, to_beat=19.0), 100.0, 100_000.0, 60_000.0) is None
+    ended = reason(judge(1, to_beat=21.0), 100.0, 100_000.0, 60_000.0)
     assert ended is not None and ended.why == "no final" and ended.score_at_most == pytest.approx(20.0)
 
 
@@ -102,27 +102,27 @@ def test_what_can_not_be_bounded_is_not() -> None:
     assert Objective("metric", metrics=("rss",)).score_at_most(1.0, 1.0, base(1)[0]) is None
     attached = Objective(speed="none").score_at_most(500.0, 60_000.0, base(1)[0])
     assert attached == pytest.approx(20.0)
-    slow = watch(1, to_beat=99.0, objective=Objective(speed="lower"))
+    slow = judge(1, to_beat=99.0, objective=Objective(speed="lower"))
     assert reason(slow, 1000.0, 1.0, 1e9) is None
 
 
 def test_runs_to_come_are_given_the_benefit_of_the_doubt() -> None:
     # Of three runs the first has to be half as much over the limit again.
-    assert reason(watch(1, 2, 3), 129.0, 0.0, 0.0) is None
-    assert reason(watch(1, 2, 3), 131.0, 0.0, 0.0) is not None
+    assert reason(judge(1, 2, 3), 129.0, 0.0, 0.0) is None
+    assert reason(judge(1, 2, 3), 131.0, 0.0, 0.0) is not None
     # 5 points better each: (20 + 25 + 25) / 3.
-    assert reason(watch(1, 2, 3, to_beat=23.3), 100.0, 100_000.0, 60_000.0) is None
-    assert reason(watch(1, 2, 3, to_beat=23.4), 100.0, 100_000.0, 60_000.0) is not None
+    assert reason(judge(1, 2, 3, to_beat=23.3), 100.0, 100_000.0, 60_000.0) is None
+    assert reason(judge(1, 2, 3, to_beat=23.4), 100.0, 100_000.0, 60_000.0) is not None
 
 
 def test_runs_that_ended_count_as_they_are() -> None:
-    two = watch(2, 1)
+    two = judge(2, 1)
     two.ended([run(2, 104.0)])
     assert reason(two, 135.0, 0.0, 0.0) is None
     ended = reason(two, 137.0, 0.0, 0.0)
     assert ended is not None and ended.runtime_overhead_at_least_percent == pytest.approx(20.5) and ended.spent_s == 137
     with pytest.raises(Hopeless) as caught:
-        watch(1, 2, 3).ended([run(1, 131.0)])
+        judge(1, 2, 3).ended([run(1, 131.0)])
     assert [repeat.run.seed for repeat in caught.value.repeats] == [1] and caught.value.stopped.spent_s == 0
 
 
@@ -233,7 +233,9 @@ def test_work_that_is_done_rises_to_all_of_it(request_of: RequestOf) -> None:
     slow = from_damo(run_study(request_of(trials=1)).trials[0].kdamonds)
     for kdamonds in (None, slow):
         seen.clear()
-        result = bench.results(kdamonds, [3], look=lambda _, t_s, work_ms, __: seen.append((t_s, work_ms)))[0]
+        result = bench.results(
+            kdamonds, [3], lambda run: run(), lambda _, t_s, work_ms, __: seen.append((t_s, work_ms))
+        )[0]
         assert seen == sorted(seen) and seen[-1][1] == workload.duration_ms  # type: ignore[union-attr]
         for phase in range(1, len(result.phases)):
             over_s = sum(p.elapsed_ms for p in result.phases[:phase]) / 1000

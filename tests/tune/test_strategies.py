@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from damoos.catalogue import find, names
+from damoos.damon.quotas import QuotaGoal
+from damoos.damon.schemes import Range
 from damoos.errors import ConfigError, InputError
 from damoos.tune.asktell import ask, new_study, tell
 from damoos.tune.preset import load_env
@@ -28,10 +30,13 @@ from damoos.tune.strategies.seen import Seen
 from damoos.tune.strategies.surrogate import Process, expected_improvement
 from damoos.tune.strategies.table import renewed
 from damoos.tune.testing import LINE, RATE, STEPS, StrategyConformance
+from damoos.units import U32_MAX
 
 REFERENCES = ("default", "documented")
 # Their points are laid out before there is any score, or are few.
 LAID_OUT = ("random", "sobol", "grid", "damoos-simple", "damoos-qlearning", "damoos-qlearning-2021")
+# The kernel searches, while a trial runs.
+TUNERS = ("kernel-psi",)
 # On their linear scale the border of the conformance landscape is in the first hundredth.
 LINEAR = ("damoos-polyfit", "damoos-multid", "damoos-pso")
 OPTUNAS = ("random", "tpe", "nsga2", "nsga3")
@@ -42,7 +47,7 @@ def _conformance(name: str) -> type[StrategyConformance]:
 
     class Conforms(StrategyConformance):
         strategy = found
-        searches = name not in REFERENCES + LAID_OUT + LINEAR
+        searches = name not in REFERENCES + LAID_OUT + LINEAR + TUNERS
         may_repeat = name in OPTUNAS
         seeds = (0,) if name == "gp" else (0, 1, 2)
         dear = name == "gp"
@@ -71,6 +76,7 @@ def test_every_shipped_env_is_taken_or_refused(name: str, env: str) -> None:
     except InputError as error:
         assert f"strategy {name}" in str(error)
         return
+    space = strategy.space_in(space)
     study = new_study()
     for number in range(12):
         trial, values = ask(study, strategy.make_sampler(Ask(space, 0, number, 12)), space)
@@ -96,6 +102,21 @@ def test_the_documented_scheme_and_the_kernels_own() -> None:
     assert documented.propose(ask, []) == space.defaults()
     # 120 s is more than the env allows.
     assert default.propose(ask, []) == space.defaults() | {"min_age": 60_000_000}
+
+
+def test_a_tuner_of_the_kernel_runs_the_envs_scheme_with_a_goal() -> None:
+    strategy, env = find_strategy("kernel-psi"), load_env("reclaim")
+    own = strategy.env_in(env)
+    assert own.objective == env.objective and own.name == env.name
+    kdamonds = own.space.kdamonds({"stall": 2_000, "interval": 200_000})
+    (scheme,) = kdamonds.context.schemes
+    assert scheme.quotas.goals == (QuotaGoal("some_mem_psi_us", 2_000),) and scheme.quotas.reset_interval_ms == 200
+    # The example's pattern but for its age, and everything else as there.
+    (example,) = env.space.kdamonds(env.space.defaults()).context.schemes
+    assert scheme.access_pattern == dataclasses.replace(example.access_pattern, age=Range(0, U32_MAX))
+    assert kdamonds.with_schemes(()) == env.space.base.with_schemes(())
+    with pytest.raises(InputError, match="strategy kernel-psi.*'hugepage, nohugepage'.*pageout"):
+        strategy.check(load_env("ethp").space)
 
 
 def test_polyfit_explores_then_exploits_then_proposes_the_peak_of_the_fit() -> None:

@@ -67,6 +67,22 @@ def test_same_seed_same_study_other_seed_other_study(request_of: RequestOf, tmp_
     assert [t.params for t in outcomes[0].trials[1:]] != [t.params for t in outcomes[2].trials[1:]]
 
 
+def test_a_strategy_may_bring_kdamonds_of_its_own(request_of: RequestOf, tmp_path: Path) -> None:
+    request = request_of(strategy="kernel-psi", trials=3)
+    run_study(request)
+    outcome = run_study(dataclasses.replace(request, trials=5))
+    whole = run_study(dataclasses.replace(request, trials=5, study=tmp_path / "whole"))
+    assert timeless(outcome) == dataclasses.replace(timeless(whole), workload_time_s=outcome.workload_time_s)
+    assert [parameter.name for parameter in outcome.env.parameters] == ["stall", "interval"]
+    for trial in outcome.trials:
+        (goal,) = from_damo(trial.kdamonds).context.schemes[0].quotas.goals
+        assert goal.target_value == trial.params["stall"]
+    # It is compared with the env's example, which no trial of it is.
+    assert outcome.verification is not None
+    documented = outcome.verification.schemes[0]
+    assert documented.trial is None and from_damo(documented.kdamonds) == Kdamonds.of(schemes=[DOCUMENTED_PAGEOUT])
+
+
 def test_tpe_beats_random(request_of: RequestOf, tmp_path: Path) -> None:
     def scores(strategy: str) -> list[float]:
         found = []

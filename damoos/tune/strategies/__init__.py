@@ -38,6 +38,7 @@ STRATEGIES: dict[str, str] = {
     "cmaes": "damoos.tune.strategies.cmaes:STRATEGY",
     "nsga2": "damoos.tune.strategies.nsga2:STRATEGY",
     "nsga3": "damoos.tune.strategies.nsga3:STRATEGY",
+    "kernel-psi": "damoos.tune.strategies.kernel_psi:STRATEGY",
     "border": "damoos.tune.strategies.border:STRATEGY",
     "portfolio": "damoos.tune.strategies.portfolio:STRATEGY",
 }
