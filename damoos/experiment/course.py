@@ -12,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from damoos.tune.asktell import ask, new_study, tell
+from damoos.tune.outcome import to_plain
 from damoos.tune.space import Value
 from damoos.tune.strategies.base import Ask, Strategy
+from damoos.tune.strategies.seen import RECORD
 
 from .task import Measured, Task
 
@@ -52,6 +54,8 @@ def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterat
         trial, values = ask(study, sampler, task.space)
         ask_s = time.perf_counter() - begun
         measured = task.measure(values, seed, number)
+        if measured.trial is not None:
+            trial.set_user_attr(RECORD, to_plain(measured.trial))
         tell(study, trial, [measured.score], measured.excess)
         if (rank := _rank(measured)) > top:
             top, reached = rank, task.judge(values)

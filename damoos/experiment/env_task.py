@@ -58,9 +58,9 @@ class EnvTask:
         """The mean over the course's seeds, those of a study with that seed."""
         trial = self._trial(values, run_seeds(seed, Stream.SEARCH, self.repeats), number)
         if not trial.repeats or trial.score is None:
-            return Measured(VIOLATION, None, trial.workload_time_s)
+            return Measured(VIOLATION, None, trial.workload_time_s, trial)
         excess = self.env.objective.excess_percent(trial.repeats)
-        return Measured(trial.score, excess, trial.workload_time_s)
+        return Measured(trial.score, excess, trial.workload_time_s, trial)
 
     def subject(self, seed: int) -> Watched:
         """The workload, watched once with a seed of the course that no trial has."""

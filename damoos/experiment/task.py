@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from damoos.tune.outcome import Trial
 from damoos.tune.space import Space, Values
 from damoos.tune.strategies.base import Strategy, Subject
 
@@ -12,11 +13,13 @@ from damoos.tune.strategies.base import Strategy, Subject
 @dataclass(frozen=True)
 class Measured:
     """What one trial gave. `score`: larger is better; `excess`: by how much it passes the limit, feasible where not
-    above 0, None if it failed. `workload_time_s`: what it cost, s; 0 where nothing ran for it."""
+    above 0, None if it failed. `workload_time_s`: what it cost, s; 0 where nothing ran for it. `trial`: all that was
+    measured, for strategies that look at more than the score; None where there is no more."""
 
     score: float
     excess: float | None
     workload_time_s: float = 0.0
+    trial: Trial | None = None
 
     @property
     def feasible(self) -> bool:

@@ -55,6 +55,14 @@ def test_a_strategy_with_kdamonds_of_its_own_is_scored_alike(task: EnvTask) -> N
     assert task.under(find_strategy("random")) is task
 
 
+def test_strategies_see_all_that_was_measured(task: EnvTask) -> None:
+    measured = task.measure(task.space.defaults(), 0, 0)
+    assert measured.trial is not None and measured.trial.score == measured.score
+    # The toy says that half of what is paged out comes back.
+    ages = [row.params["min_age"] for row in run_course(task, find_strategy("refault-control"), seed=0, budget=3)]
+    assert ages == [10_000_000, 20_000_000, 40_000_000]
+
+
 def test_a_course_gets_to_the_top_of_the_hill(task: EnvTask) -> None:
     rows = list(run_course(task, find_strategy("border"), seed=0, budget=15))
     best = task.judge(task.space.defaults() | {"min_age": round(fake.BEST_AGE_S * 1e6)})

@@ -12,41 +12,19 @@ from __future__ import annotations
 from damoos.damon.quotas import QuotaGoal
 from damoos.damon.schemes import Action
 
-from ..space import Parameter
 from .base import Strategy, sampler_of
-from .kernel_tuner import REPEATS, Rungs, ladder, tuned, with_goals
+from .kernel_tuner import INTERVAL, REPEATS, Rungs, ladder, target, tuned
 
-STALL_US, INTERVAL_US = 500, 1_000_000
-"""Of the published example."""
-
-PARAMETERS = (
-    Parameter(
-        "stall",
-        "target: µs of stalls in an interval",
-        "schemes[0].quotas.goals[0].target_value",
-        "count",
-        STALL_US,
-        100,
-        10_000,
-        "log",
-    ),
-    Parameter(
-        "interval",
-        "interval at which the limit is adapted",
-        "schemes[0].quotas.reset_interval_ms",
-        "time",
-        INTERVAL_US,
-        200_000,
-        1_000_000,
-        "log",
-    ),
+INTERVAL_US = 1_000_000
+STALLS_US = (500, 100, 2_000, 10_000)
+"""Of the published example, then for an interval of 200 ms."""
+RUNGS: Rungs = (
+    {"stall": STALLS_US[0], "interval": INTERVAL_US},
+    *({"stall": stall_us, "interval": 200_000} for stall_us in STALLS_US[1:]),
 )
-RUNGS: Rungs = tuple(
-    {"stall": stall_us, "interval": interval_us}
-    for stall_us, interval_us in ((STALL_US, INTERVAL_US), (100, 200_000), (2_000, 200_000), (10_000, 200_000))
-)
+STALL = target("stall", "target: µs of stalls in an interval", STALLS_US)
+GOALS = {Action.PAGEOUT: QuotaGoal("some_mem_psi_us", STALLS_US[0])}
 SOURCE = "S. Park, Auto-tuning DAMOS using damo (2024); Linux, Documentation/mm/damon/design.rst"
-GOALS = {Action.PAGEOUT: QuotaGoal("some_mem_psi_us", STALL_US)}
 
 STRATEGY = Strategy(
     name="kernel-psi",
@@ -55,5 +33,5 @@ STRATEGY = Strategy(
     source=SOURCE,
     make_sampler=sampler_of(ladder(RUNGS)),
     repeats=REPEATS,
-    brings=tuned(PARAMETERS, with_goals(GOALS, INTERVAL_US // 1000)),
+    brings=tuned((STALL, INTERVAL), GOALS, INTERVAL_US),
 )

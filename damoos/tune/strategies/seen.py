@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,8 @@ _STATES: Mapping[str, State] = {
 class Seen:
     """A trial. `score`: larger is better, None if it failed or still runs; `excess`: by how much it passes the limit,
     feasible where not above 0. Of one that was stopped early both are bounds: its score is not higher (None if nothing
-    says), its excess not lower. `rss_overhead_percent`: None where nothing measured it. `scores`: one an objective."""
+    says), its excess not lower. `rss_overhead_percent`: None where nothing measured it. `scores`: one an objective.
+    `swapped_in`, `swapped_out`: bytes, the sum of its runs; None as above."""
 
     number: int
     values: dict[str, Value]
@@ -41,6 +42,8 @@ class Seen:
     state: State
     rss_overhead_percent: float | None = None
     scores: tuple[float, ...] = ()
+    swapped_in: int | None = None
+    swapped_out: int | None = None
 
     @property
     def feasible(self) -> bool:
@@ -60,6 +63,7 @@ def seen_trials(space: Space, study: Study, before: int) -> tuple[Seen, ...]:
         state = _STATES[trial.state.name]
         told = state in ("complete", "stopped")
         scores = tuple(trial.values) if told and trial.values else ()
+        record = trial.user_attrs.get(RECORD, {})
         found.append(
             Seen(
                 number=trial.number,
@@ -68,10 +72,17 @@ def seen_trials(space: Space, study: Study, before: int) -> tuple[Seen, ...]:
                 excess=max(trial.constraints.values(), default=0.0) if told else np.inf,
                 state=state,
                 scores=scores,
-                rss_overhead_percent=trial.user_attrs.get(RECORD, {}).get("rss_overhead_percent"),
+                rss_overhead_percent=record.get("rss_overhead_percent"),
+                swapped_in=_sum(record, "swap_in_bytes"),
+                swapped_out=_sum(record, "swap_out_bytes"),
             )
         )
     return tuple(found)
+
+
+def _sum(record: Mapping[str, Any], name: str) -> int | None:
+    runs = [repeat["run"] for repeat in record.get("repeats", ())]
+    return sum(run[name] for run in runs) if runs else None
 
 
 def best(seen: Iterable[Seen]) -> Seen | None:
