@@ -33,7 +33,7 @@ from damoos.tune.strategies.line import Tried, border_of, next_position, unimoda
 from damoos.tune.strategies.seen import Seen
 from damoos.tune.strategies.surrogate import Process, expected_improvement
 from damoos.tune.strategies.table import renewed
-from damoos.tune.testing import LINE, RATE, SPACES, STEPS, StrategyConformance
+from damoos.tune.testing import LINE, RATE, SPACES, STEPS, StrategyConformance, subject_of
 from damoos.units import U32_MAX
 
 REFERENCES = ("default", "documented", "agentenv", "agentenv-first", "hmsdk")
@@ -86,14 +86,15 @@ def test_the_name_is_the_strategys_own(name: str) -> None:
 def test_every_shipped_env_is_taken_or_refused(name: str, env: str) -> None:
     space, strategy = load_env(env).space, find_strategy(name)
     try:
-        strategy.check(space)
+        strategy.check(space, subject=True)
     except InputError as error:
         assert f"strategy {name}" in str(error)
         return
     space = strategy.space_in(space)
+    subject = subject_of(space) if strategy.watches else None
     study = new_study()
     for number in range(12):
-        trial, values = ask(study, strategy.make_sampler(Ask(space, 0, number, 12)), space)
+        trial, values = ask(study, strategy.make_sampler(Ask(space, 0, number, 12, subject)), space)
         assert space.read(space.kdamonds(values)).keys() == values.keys()
         tell(study, trial, [float(-number)], 1.0 - number % 2)
 

@@ -49,6 +49,7 @@ STRATEGIES: dict[str, str] = {
     "refault-control": "damoos.tune.strategies.refault_control:STRATEGY",
     "border": "damoos.tune.strategies.border:STRATEGY",
     "portfolio": "damoos.tune.strategies.portfolio:STRATEGY",
+    "twin": "damoos.tune.strategies.twin:STRATEGY",
 }
 
 

@@ -44,7 +44,7 @@ def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
         scores = trial.scores or [sum(column) / len(done) for column in zip(*(t.scores for t in done), strict=True)]
         if not scores:
             continue
-        excess = trial.excess if trial.scores else 0.0
+        excess = 0.0 if trial.state == "running" else trial.excess
         params = _params(ask.space, ask.space.encode(trial.values))
         cube.add_trial(
             create_trial(
