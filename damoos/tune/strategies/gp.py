@@ -8,14 +8,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import GPSampler
-from optuna.trial import create_trial
 
-from ..asktell import CONSTRAINT, new_study
-from ..space import Parameter, Point, Space, Value
+from ..space import Value
 from .base import Ask, Strategy, fresh, sampler_of
+from .cube import ask_point, cube_study
 from .seen import Seen
 
 STARTUP_TRIALS = 5
@@ -24,44 +22,20 @@ STARTUP_TRIALS = 5
 
 def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
     """What Optuna's sampler proposes for the unit cube."""
-    # On the space itself whole numbers are steps to it, of which microseconds and bytes have millions.
-    distributions = {parameter.name: _distribution(parameter) for parameter in ask.space.parameters}
     done = [trial for trial in seen if trial.scores]
-    cube = new_study(len(done[0].scores) if done else 1)
+    known: list[tuple[Seen, Sequence[float], float]] = []
     for trial in seen:
         # One that still runs is taken for an average one, so that a batch spreads.
         scores = trial.scores or [sum(column) / len(done) for column in zip(*(t.scores for t in done), strict=True)]
-        if trial.state == "failed" or not scores:
-            continue
-        excess = 0.0 if trial.state == "running" else trial.excess
-        params = _params(ask.space, ask.space.encode(trial.values))
-        cube.add_trial(
-            create_trial(
-                params=params, distributions=distributions, values=list(scores), constraints={CONSTRAINT: excess}
-            )
-        )
+        if trial.state != "failed" and scores:
+            known.append((trial, scores, 0.0 if trial.state == "running" else trial.excess))
+    study = cube_study(ask.space, known, len(done[0].scores) if done else 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        cube.sampler = GPSampler(
+        study.sampler = GPSampler(
             seed=ask.sampler_seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False
         )
-    chosen = cube.ask(distributions).params
-    point: list[float] = [
-        parameter.coordinate(chosen[parameter.name]) if parameter.kind == "choice" else chosen[parameter.name]
-        for parameter in ask.space.parameters
-    ]
-    return fresh(ask, seen, [point])
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    return CategoricalDistribution(parameter.choices) if parameter.kind == "choice" else FloatDistribution(0.0, 1.0)
-
-
-def _params(space: Space, point: Point) -> dict[str, Value]:
-    return {
-        parameter.name: parameter.at(u) if parameter.kind == "choice" else float(u)
-        for parameter, u in zip(space.parameters, point, strict=True)
-    }
+    return fresh(ask, seen, [ask_point(ask.space, study)])
 
 
 STRATEGY = Strategy(
