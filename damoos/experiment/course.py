@@ -1,9 +1,9 @@
 """One strategy on one task with one seed, run by run: the protocol, the same for all.
 
 The budget is in runs: those without a scheme that scores refer to count, and so does the one that a strategy watches; a
-run that was stopped counts for the part of it that ran. Nothing else is given in advance, no run of the default either.
-What is reported after n runs is the point with the highest score that was measured by then, feasible before infeasible,
-judged by what it is worth in truth. Who has measured no scheme, whose score is 0, names nothing that measured worse.
+part of a run counts as that part. Nothing else is given in advance, no run of the default either. What is reported
+after n runs is the point with the highest score that whole trials measured by then, feasible before infeasible, judged
+by what it is worth in truth. Who has measured no scheme, whose score is 0, names nothing that measured worse.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from damoos.tune.asktell import ask, new_study, tell
+from damoos.tune.fidelity import WHOLE, Fidelity
 from damoos.tune.outcome import to_plain
 from damoos.tune.space import Value
 from damoos.tune.strategies.base import Ask, Strategy
@@ -22,7 +23,8 @@ from damoos.tune.strategies.seen import RECORD
 from .task import Measured, Task
 
 BASELINE, WATCHED = -1, -2
-"""The numbers of the rows of the runs without a scheme, and of the one that a strategy watches."""
+"""The numbers of the rows of runs without a scheme, and of the one that a strategy watches."""
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -70,21 +72,39 @@ def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterat
     subject = task.subject(seed) if strategy.watches else None
     if subject is not None:
         yield row(WATCHED, {}, Measured(0.0, -math.inf, subject.recording().runtime_s), 0.0)
-    trials = int((budget - runs) // task.repeats)
+    trials, paid = int((budget - runs) // task.repeats), {WHOLE}
     number = 0
-    while runs + task.repeats <= budget:
+    while True:
+        fidelity = fidelity_of(strategy, task, number)
+        base = None if fidelity in paid else task.baseline(seed, fidelity)
+        needs = fidelity.share * (task.repeats if fidelity.often else 1) * (1 if base is None else 2)
+        if runs + needs > budget + _LEAST:
+            return
+        if base is not None:
+            paid.add(fidelity)
+            yield row(BASELINE, {}, base, 0.0)
         begun = time.perf_counter()
-        sampler = strategy.make_sampler(Ask(task.space, seed, number, trials, subject))
+        sampler = strategy.make_sampler(Ask(task.space, seed, number, trials, subject, task.repeats))
         trial, values = ask(study, sampler, task.space)
         ask_s = time.perf_counter() - begun
-        measured = task.measure(values, seed, number)
+        measured = task.measure(values, seed, number, fidelity)
         if measured.trial is not None:
             trial.set_user_attr(RECORD, to_plain(measured.trial))
         tell(study, trial, [measured.score], measured.excess)
-        if (rank := _rank(measured)) > top:
+        if is_whole(fidelity, task) and (rank := _rank(measured)) > top:
             top, reached = rank, task.judge(values)
         yield row(number, values, measured, ask_s)
         number += 1
+
+
+def fidelity_of(strategy: Strategy, task: Task, number: int) -> Fidelity:
+    """How faithful trial `number` of a course is."""
+    return WHOLE if strategy.ladder is None else strategy.ladder(task.repeats).fidelity(number)
+
+
+def is_whole(fidelity: Fidelity, task: Task) -> bool:
+    """Whether a trial's score is one that a point can be named by: parts of runs, and fewer of them, don't count."""
+    return fidelity.share == 1.0 and (fidelity.often or task.repeats == 1)
 
 
 def run_courses(task: Task, strategy: Strategy, seed: int, counts: Sequence[int]) -> list[Row]:

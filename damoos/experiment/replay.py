@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.errors import ConfigError, InputError
+from damoos.tune.fidelity import WHOLE, Fidelity
 from damoos.tune.preset import Env
 from damoos.tune.space import Parameter, Space, Values
 from damoos.tune.strategies.base import Strategy
@@ -43,20 +44,22 @@ class ReplayTask:
         return max(_worth(scores) for scores in self.scores)
 
     def under(self, strategy: Strategy) -> Self:
-        """The same; a strategy with kdamonds of its own is refused."""
+        """The same; a strategy with kdamonds of its own, or that begins with short runs, is refused."""
         strategy.check(self.space)
+        allowed = "an env and a workload instead of a replay"
+        field = f"strategy {strategy.name}"
         if strategy.brings is not None:
-            raise InputError(
-                f"brings kdamonds of its own, and only those of {self.name} were measured",
-                field=f"strategy {strategy.name}",
-                allowed="an env and a workload instead of a replay",
-            )
+            problem = f"brings kdamonds of its own, and only those of {self.name} were measured"
+            raise InputError(problem, field=field, allowed=allowed)
+        if strategy.ladder is not None:
+            problem = f"begins with parts of runs, and only whole ones of {self.name} were measured"
+            raise InputError(problem, field=field, allowed=allowed)
         return self
 
-    def baseline(self, seed: int) -> None:
+    def baseline(self, seed: int, fidelity: Fidelity = WHOLE) -> None:
         """None: scores are against runs that somebody made before."""
 
-    def measure(self, values: Values, seed: int, number: int) -> Measured:
+    def measure(self, values: Values, seed: int, number: int, fidelity: Fidelity = WHOLE) -> Measured:
         """One of the scores at the nearest point."""
         nearest = self._nearest(values)
         scores = self.scores[nearest]
