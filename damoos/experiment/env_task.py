@@ -6,13 +6,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Self, TypeVar
 
 from damoos.backend.base import Backend, Workload
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import HostError, SetUpError
-from damoos.tune.fidelity import WHOLE, Fidelity, part_of
+from damoos.tune.fidelity import Fidelity, part_of, share_of
 from damoos.tune.objective import mean, run_of
 from damoos.tune.outcome import Run, Trial
 from damoos.tune.preset import Env
@@ -54,9 +53,10 @@ class EnvTask:
     repeats: int = 1
     judged_with: int = JUDGED_WITH
     stop: threading.Event = field(default_factory=threading.Event, repr=False)
-    _runs: OrderedDict[tuple[Kdamonds | None, tuple[int, ...], float], tuple[Run, ...]] = field(
+    _runs: OrderedDict[tuple[Kdamonds | None, tuple[int, ...]], tuple[Run, ...]] = field(
         default_factory=OrderedDict, repr=False
     )
+    _parts: dict[float, Self] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -70,23 +70,30 @@ class EnvTask:
         if strategy.brings is None:
             return self
         baselines = OrderedDict((key, runs) for key, runs in self._runs.items() if key[0] is None)
-        return replace(self, env=strategy.env_in(self.env), _runs=baselines)
+        return replace(self, env=strategy.env_in(self.env), _runs=baselines, _parts={})
 
-    def baseline(self, seed: int, fidelity: Fidelity = WHOLE) -> Measured:
+    def at(self, fidelity: Fidelity) -> tuple[Self, float]:
+        """The beginning of the workload, unless it is a command, or fewer runs a trial."""
+        share = share_of(self.workload, fidelity)
+        task = self
+        if share < 1.0:
+            with self._lock:
+                part = replace(self, workload=part_of(self.workload, share), _runs=OrderedDict(), _parts={})
+                task = self._parts.setdefault(share, part)
+        return (task if fidelity.often else replace(task, repeats=1)), share
+
+    def baseline(self, seed: int) -> Measured:
         """The runs without a scheme that the course's trials are compared with."""
-        seeds = self._seeds(seed, fidelity)
-        runs = self._measured(None, seeds, fidelity.share)
-        spent_s = sum(run.runtime_s for run in runs)
-        return Measured(0.0, -self.env.objective.limit_percent, spent_s, len(seeds) * fidelity.share)
+        runs = self._measured(None, self._seeds(seed))
+        return Measured(0.0, -self.env.objective.limit_percent, sum(run.runtime_s for run in runs), self.repeats)
 
-    def measure(self, values: Values, seed: int, number: int, fidelity: Fidelity = WHOLE) -> Measured:
+    def measure(self, values: Values, seed: int, number: int) -> Measured:
         """The mean over the course's seeds, those of a study with that seed."""
-        seeds, share = self._seeds(seed, fidelity), fidelity.share
-        trial = self.trial(values, seeds, number, share)
-        spent_s, runs = trial.workload_time_s, len(seeds) * share
+        trial = self.trial(values, self._seeds(seed), number)
+        spent_s = trial.workload_time_s
         if not trial.repeats or trial.score is None:
-            return Measured(VIOLATION, None, spent_s, runs, trial)
-        return Measured(trial.score, self.env.objective.excess_percent(trial.repeats), spent_s, runs, trial)
+            return Measured(VIOLATION, None, spent_s, self.repeats, trial)
+        return Measured(trial.score, self.env.objective.excess_percent(trial.repeats), spent_s, self.repeats, trial)
 
     def subject(self, seed: int) -> Watched:
         """The workload, watched once with a seed of the course that no trial has."""
@@ -106,29 +113,26 @@ class EnvTask:
         trial = self.trial(values, seeds)
         return mean([repeat.score for repeat in trial.repeats]) if trial.feasible else VIOLATION
 
-    def trial(self, values: Values, seeds: Sequence[int], number: int = 0, share: float = 1.0) -> Trial:
-        """The point's runs, of so much of the workload, with `seeds` against those without a scheme."""
-        base = self._measured(None, seeds, share)
-        measure = partial(self._measured, share=share)
-        trial = replace(evaluate(measure, self.space, self.env.objective, number, values, base), share=share)
+    def trial(self, values: Values, seeds: Sequence[int], number: int = 0) -> Trial:
+        """The point's runs with `seeds` against those without a scheme."""
+        base = self._measured(None, seeds)
+        trial = evaluate(self._measured, self.space, self.env.objective, number, values, base)
         if trial.error_kind == "setup":
             raise SetUpError(f"{self.name}: {trial.error}")
         return trial
 
-    def _seeds(self, seed: int, fidelity: Fidelity) -> tuple[int, ...]:
-        return run_seeds(seed, Stream.SEARCH, self.repeats if fidelity.often else 1)
+    def _seeds(self, seed: int) -> tuple[int, ...]:
+        return run_seeds(seed, Stream.SEARCH, self.repeats)
 
-    def _measured(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0) -> tuple[Run, ...]:
-        key = kdamonds, tuple(seeds), share
+    def _measured(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
+        key = kdamonds, tuple(seeds)
         with self._lock:
             found = self._runs.get(key)
             if found is not None:
                 self._runs.move_to_end(key)
                 return found
         # Courses share the backend's slots among them, so a course runs one after the other.
-        bench = Bench(
-            self.backend, part_of(self.workload, share), 1, observes=self.env.objective.observes, feed=self.env.feed
-        )
+        bench = Bench(self.backend, self.workload, 1, observes=self.env.objective.observes, feed=self.env.feed)
         runs = tuple(run_of(result) for result in bench.results(kdamonds, seeds, self._patiently))
         with self._lock:
             self._runs[key] = runs

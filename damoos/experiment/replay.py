@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.errors import ConfigError, InputError
-from damoos.tune.fidelity import WHOLE, Fidelity
+from damoos.tune.fidelity import Fidelity
 from damoos.tune.preset import Env
 from damoos.tune.space import Parameter, Space, Values
 from damoos.tune.strategies.base import Strategy
@@ -44,22 +44,24 @@ class ReplayTask:
         return max(_worth(scores) for scores in self.scores)
 
     def under(self, strategy: Strategy) -> Self:
-        """The same; a strategy with kdamonds of its own, or that begins with short runs, is refused."""
+        """The same; a strategy with kdamonds of its own is refused."""
         strategy.check(self.space)
-        allowed = "an env and a workload instead of a replay"
-        field = f"strategy {strategy.name}"
         if strategy.brings is not None:
-            problem = f"brings kdamonds of its own, and only those of {self.name} were measured"
-            raise InputError(problem, field=field, allowed=allowed)
-        if strategy.ladder is not None:
-            problem = f"begins with parts of runs, and only whole ones of {self.name} were measured"
-            raise InputError(problem, field=field, allowed=allowed)
+            raise InputError(
+                f"brings kdamonds of its own, and only those of {self.name} were measured",
+                field=f"strategy {strategy.name}",
+                allowed="an env and a workload instead of a replay",
+            )
         return self
 
-    def baseline(self, seed: int, fidelity: Fidelity = WHOLE) -> None:
+    def at(self, fidelity: Fidelity) -> tuple[Self, float]:
+        """The same: what was measured was whole."""
+        return self, 1.0
+
+    def baseline(self, seed: int) -> None:
         """None: scores are against runs that somebody made before."""
 
-    def measure(self, values: Values, seed: int, number: int, fidelity: Fidelity = WHOLE) -> Measured:
+    def measure(self, values: Values, seed: int, number: int) -> Measured:
         """One of the scores at the nearest point."""
         nearest = self._nearest(values)
         scores = self.scores[nearest]

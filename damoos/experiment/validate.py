@@ -21,7 +21,7 @@ from damoos.backend.base import Backend
 from damoos.errors import ConfigError
 from damoos.tune.strategies import find_strategy
 
-from .course import Row, fidelity_of, is_whole, run_course
+from .course import Row, fidelity_of, run_course
 from .env_task import EnvTask
 from .matrix import Matrix
 from .outputs import COLUMNS
@@ -91,11 +91,10 @@ def check_rows(
         row, before = courses[key][i], courses[key][:i]
         strategy = find_strategy(row.strategy)
         task = find(row.task).under(strategy)
-        score = task.measure(row.params, row.seed, row.number, fidelity_of(strategy, task, row.number)).score
+        at, _ = task.at(fidelity_of(strategy, task, row.number))
+        score = at.measure(row.params, row.seed, row.number).score
         found = [Checked(row, SCORE, row.score, score)]
-        rivals = [one for one in before if one.number < 0 or is_whole(fidelity_of(strategy, task, one.number), task)]
-        whole = is_whole(fidelity_of(strategy, task, row.number), task)
-        if whole and row.feasible and all(row.score > other.score for other in rivals if other.feasible):
+        if row.feasible and all(row.score > other.score for other in before if other.feasible):
             found.append(Checked(row, WORTH, row.reached, task.judge(row.params)))
         yield found
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from damoos.damon.damo_format import to_damo
-from damoos.workload.command import CommandWorkload
 
 from .early import Rules
-from .fidelity import WHOLE, Fidelity, Ladder
+from .fidelity import WHOLE, Fidelity, Ladder, share_of
 from .meter import Meter, Plan
 from .objective import Objective
 from .outcome import Run, Trial
@@ -29,8 +28,8 @@ class Baselines:
     @classmethod
     def measured(cls, meter: Meter, seeds: Sequence[int], ladder: Ladder | None) -> Baselines:
         """Runs what isn't remembered. Raises as `Meter.remembered`."""
-        rungs = () if ladder is None or isinstance(meter.bench.workload, CommandWorkload) else ladder.rungs
-        shares = sorted({rung.share for rung in rungs} - {1.0})
+        rungs = () if ladder is None else ladder.rungs
+        shares = sorted({share_of(meter.bench.workload, rung) for rung in rungs} - {1.0})
         meter.enter("baseline", 0, len(seeds) + len(shares))
         whole = meter.remembered(None, seeds)
         return cls(whole, {share: meter.remembered(None, seeds[:1], share) for share in shares})

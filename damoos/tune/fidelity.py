@@ -67,6 +67,11 @@ class Ladder:
         return self.rungs[self.slot(number).rung] if number else WHOLE
 
 
+def share_of(workload: Workload, fidelity: Fidelity) -> float:
+    """The share of the workload that a run of that fidelity is: 1 of a command, whatever is asked."""
+    return 1.0 if isinstance(workload, CommandWorkload) else fidelity.share
+
+
 def part_of(workload: Workload, share: float) -> Workload:
     """The beginning of the workload: `share` of its nominal time, 0 < share <= 1; all of a command."""
     if share >= 1.0 or isinstance(workload, CommandWorkload):

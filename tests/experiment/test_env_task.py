@@ -32,9 +32,9 @@ def test_a_trial_is_a_function_of_the_point_and_the_seed(task: EnvTask) -> None:
 def test_worth_comes_from_seeds_of_its_own(task: EnvTask) -> None:
     values = task.space.defaults()
     task.measure(values, 0, 0)
-    seen = {seed for _, seeds, _ in task._runs for seed in seeds}
+    seen = {seed for _, seeds in task._runs for seed in seeds}
     worth = task.judge(values)
-    judged = {seed for _, seeds, _ in task._runs for seed in seeds} - seen
+    judged = {seed for _, seeds in task._runs for seed in seeds} - seen
     assert len(judged) == JUDGED_WITH and math.isfinite(worth) and worth > VIOLATION
 
 
@@ -72,14 +72,16 @@ def test_a_course_gets_to_the_top_of_the_hill(task: EnvTask) -> None:
     assert rows[-1].reached >= 0.9 * best
 
 
-def test_parts_of_runs_count_as_parts_and_name_no_point(task: EnvTask) -> None:
-    task.repeats = 1
-    rows = list(run_course(task, find_strategy("halving"), seed=1, budget=8))
-    # The default, a baseline of a third, nine thirds, then whole runs of the best.
-    costs = [b.runs - a.runs for a, b in pairwise(rows)]
-    assert costs == pytest.approx([1.0] + [1 / 3] * 10 + [1.0] * 2, abs=1e-5)
-    assert rows[2].number == BASELINE and [row.number for row in rows[3:]] == [*range(1, 12)]
-    assert len({row.reached for row in rows[1:12]}) == 1 and rows[-1].runs <= 8
-    assert [row.params for row in rows[12:]] == sorted(
-        (row.params for row in rows[3:12]), key=lambda p: -next(r.score for r in rows[3:12] if r.params == p)
-    )[:2]
+def test_short_runs_cost_the_part_that_they_are_and_name_nothing(task: EnvTask) -> None:
+    strategy = find_strategy("halving")
+    rows = list(run_course(task, strategy, seed=0, budget=18))
+    # Baseline and default, of two runs each; a third of the baseline and of nine points; three points once; one whole.
+    costs = [round(after.runs - before.runs, 3) for before, after in pairwise(rows)]
+    assert rows[0].runs == 2 and costs[:14] == [2.0, 0.667, *[0.333] * 8, 1.0, 1.0, 1.0, 2.0]
+    assert rows[-1].runs <= 18
+    whole = [row for row in rows[1:] if row.number in (0, 13)]
+    assert not any(row.feasible for row in rows[1:] if row not in whole) and all(row.feasible for row in whole)
+    assert {row.reached for row in rows[1:14]} == {max(rows[0].reached, rows[1].reached)}
+    # A part takes its part of the time.
+    assert rows[4].workload_time_s - rows[3].workload_time_s < 0.5 * (rows[1].workload_time_s - rows[0].workload_time_s)
+    assert [row.params for row in rows] == [row.params for row in run_course(task, strategy, seed=0, budget=18)]

@@ -18,14 +18,15 @@ from .seen import Seen
 
 def propose_on(ladder: Ladder, ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
     """The best point of the rung below that has not gone on yet; where the bracket begins, or nothing is known of the
-    rung below, a new one."""
-    if ask.number > 0:
-        slot = ladder.slot(ask.number)
-        gone_on = [trial.values for trial in seen if trial.number in slot.beside]
-        below = [trial for trial in seen if trial.number in slot.below and trial.score is not None]
-        for trial in sorted(below, key=_loss):
-            if trial.values not in gone_on:
-                return dict(trial.values)
+    rung below, a new one. Trial 0 is the default."""
+    if ask.number == 0:
+        return fresh(ask, seen, [ask.space.encode(ask.space.defaults())])
+    slot = ladder.slot(ask.number)
+    gone_on = [trial.values for trial in seen if trial.number in slot.beside]
+    below = [trial for trial in seen if trial.number in slot.below and trial.score is not None]
+    for trial in sorted(below, key=_loss):
+        if trial.values not in gone_on:
+            return dict(trial.values)
     return _new(ladder, ask, seen)
 
 
