@@ -85,7 +85,7 @@ def test_memory_adds_up_and_what_has_ended_is_freed() -> None:
 def test_what_has_ended_leaves_swap_and_nodes_too() -> None:
     result = run(value(PAGEOUT))
     swap = result.samples.swap_bytes
-    assert swap[at(result, 2.95)] - swap[at(result, 3.1)] > 25 * MIB
+    assert swap.max() > 45 * MIB
     assert swap[at(result, 6.0)] == pytest.approx(40 * MIB, rel=0.02)
     run(value(PAGEOUT), limit_bytes=90 * MIB)
 
