@@ -35,6 +35,7 @@ class ReplayTask:
     space: Space
     points: NDArray[np.float64]
     scores: tuple[tuple[float, ...], ...]
+    repeats: int = 1
 
     @property
     def best(self) -> float:
@@ -51,6 +52,9 @@ class ReplayTask:
                 allowed="an env and a workload instead of a replay",
             )
         return self
+
+    def baseline(self, seed: int) -> None:
+        """None: scores are against runs that somebody made before."""
 
     def measure(self, values: Values, seed: int, number: int) -> Measured:
         """One of the scores at the nearest point."""

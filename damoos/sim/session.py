@@ -53,6 +53,10 @@ from .state import (
     NR_SAMPLES,
     NR_TRACE_REGIONS,
     NR_TRACE_ROWS,
+    PHASE,
+    PHASE_ACCESSES,
+    PHASE_END_AT,
+    PHASE_START,
     RSS_INTEGRAL,
     SAMPLE_US,
     SHOWN,
@@ -243,6 +247,18 @@ class SimSession:
         regions = self._processes[0].regions
         spans = [(r, layout.areas[a]) for r, a in zip(regions, layout.region_area, strict=True)]
         return tuple((r.name, area.start * PAGE + base, area.start * PAGE + base + r.sz) for r, area in spans)
+
+    def work_done_ms(self) -> float:
+        """The phases that are over, and the running one's share: of its accesses, or of its time where that ends it."""
+        n, f, state = self._state.n, self._state.f, self._state
+        phase = int(n[PHASE])
+        done_us = float(state.phase_us[:phase].sum())
+        if phase < state.phase_us.size:
+            by_time = math.isfinite(f[PHASE_END_AT])
+            part = f[NOW] - f[PHASE_START] if by_time else f[PHASE_ACCESSES]
+            whole = state.phase_us[phase] if by_time else state.phase_work[phase]
+            done_us += float(state.phase_us[phase]) * min(part / whole, 1.0) if whole > 0 else 0.0
+        return done_us / 1e3
 
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record; again the same record when called again."""

@@ -20,7 +20,7 @@ from damoos.damon.damo_format import to_damo
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import StudyError
 
-from .asktell import ask, new_study, tell
+from .asktell import ask, new_study, tell, tell_stopped
 from .detail import Detail
 from .outcome import Run, Trial, from_plain, to_plain
 from .strategies.seen import RECORD
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.samplers import BaseSampler
 
+    from .objective import Objective
     from .space import Space, Value, Values
 
 STUDY_NAME = "damoos"
@@ -93,10 +94,16 @@ class Journal:
         trial, values = ask(self._memory, sampler, space, fixed)
         return Proposal(number, values, trial)
 
-    def add(self, proposal: Proposal, record: Trial, excess_percent: float | None) -> None:
-        """Writes a finished trial. `excess_percent`: by how much it passes the objective's limit (None: it failed)."""
+    def add(self, proposal: Proposal, record: Trial, objective: Objective) -> None:
+        """Writes a finished trial of a study with that objective."""
         proposal.trial.set_user_attr(RECORD, to_plain(record))
-        tell(self._memory, proposal.trial, record.values, excess_percent)
+        stopped = record.stopped
+        if stopped is not None:
+            excess = stopped.runtime_overhead_at_least_percent - objective.limit_percent
+            tell_stopped(self._memory, proposal.trial, stopped.score_at_most, excess)
+        else:
+            excess_percent = None if record.state == "failed" else objective.excess_percent(record.repeats)
+            tell(self._memory, proposal.trial, record.values, excess_percent)
         self._study.add_trial(self._memory.get_trials(deepcopy=False)[proposal.number])
 
     def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...] | None:

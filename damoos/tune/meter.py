@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from damoos.backend.result import Result
@@ -14,11 +14,12 @@ from damoos.errors import HostError, SetUpError
 from damoos.workload.recording import Recording, read_recording, write_recording
 
 from .detail import Detail
+from .early import Hopeless, Judge, Rules
 from .journal import Journal
 from .objective import run_of
 from .outcome import Run, Trial
 from .request import Phase, Progress
-from .trial import Bench
+from .trial import Bench, Look, OneRun
 from .watching import recording_path, watch
 
 _Any = TypeVar("_Any")
@@ -31,11 +32,19 @@ SET_UPS_IN_A_ROW = 3
 """Trials in a row that could not be set up, after all retries, which end a study: the machine is gone."""
 
 
+def _go_on(seed: int, t_s: float, work_ms: float, byte_s: float) -> None:
+    """A look that ends nothing."""
+
+
+def _took_s(run: Run | Hopeless) -> float:
+    return run.stopped.at_s if isinstance(run, Hopeless) else run.runtime_s
+
+
 @dataclass
 class Meter:
     """Runs on the bench through the journal's memory. `workload_time_s`: what this call has really run, s, in
     `nr_runs` runs; `charged_s`: the same with what earlier calls ran and the journal remembered;
-    `max_workload_time_s`: at how much of that the search ends.
+    `max_workload_time_s`: at how much of that the search ends; `follows`: whether the baseline's course is kept.
 
     Simulated runs are remembered in groups and run again for a picture. Others cost a workload's time each, so each is
     remembered by itself, and of those with `detail_seed` what reports show of them.
@@ -47,6 +56,7 @@ class Meter:
     repeats: int
     detail_seed: int
     max_workload_time_s: float | None = None
+    follows: bool = False
     phase: Phase = "baseline"
     done: int = 0
     total: int = 0
@@ -87,15 +97,24 @@ class Meter:
             )
         )
 
-    def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
-        """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`."""
-        return tuple(run_of(result) for result in self._results(kdamonds, seeds))
+    def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int], rules: Rules | None = None) -> tuple[Run, ...]:
+        """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`; Hopeless by the rules."""
+        if rules is None or kdamonds is None:
+            return tuple(run_of(result) for result in self._results(kdamonds, seeds))
+        judge = Judge(rules, kdamonds)
+        runs: list[Run] = []
+        # How many go side by side must not decide what is found where a seed alone does.
+        for group in self._groups(seeds, 1 if self.simulated else self.bench.workers):
+            found = self.bench.results(kdamonds, group, self._or_hopeless, judge.look)
+            self.workload_time_s += sum(_took_s(run) for run in found)
+            self.nr_runs += len(found)
+            runs += judge.ended(found)
+        return tuple(runs)
 
     def remembered(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
         """Runs that belong to no trial, those of earlier calls included. Raises as `run`."""
         if not self.simulated:
-            at_once = max(self.bench.workers, 1)
-            groups = [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
+            groups = self._groups(seeds, self.bench.workers)
             return tuple(run for group in groups for run in self._one_by_one(kdamonds, group))
         runs = self.journal.runs(kdamonds, seeds)
         if runs is None:
@@ -159,11 +178,25 @@ class Meter:
         self.report(len(runs))
         return runs
 
+    @staticmethod
+    def _groups(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:
+        at_once = max(at_once, 1)
+        return [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
+
     def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Result, ...]:
-        results = self.bench.results(kdamonds, seeds, self._with_retries)
+        look: Look | None = _go_on if self.follows and self.phase == "baseline" else None
+        results = self.bench.results(kdamonds, seeds, self._with_retries, look)
         self.workload_time_s += sum(result.runtime_s for result in results)
         self.nr_runs += len(results)
         return results
+
+    def _or_hopeless(self, run: OneRun) -> Run | Hopeless:
+        # One that is ended must not end those beside it: when they would be is chance.
+        try:
+            # Only baselines are compared with later.
+            return replace(run_of(self._with_retries(run)), course=None)
+        except Hopeless as error:
+            return error
 
     def _with_retries(self, run: Callable[[], _Any]) -> _Any:
         for attempt in range(1, RETRIES + 1):

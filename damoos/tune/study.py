@@ -13,6 +13,7 @@ import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 
 from damoos.backend.base import Backend, Workload
@@ -24,6 +25,7 @@ from damoos.errors import BackendError, ConfigError, InputError, SetUpError
 from damoos.workload.masim import MasimWorkload
 
 from .detail import Detail, heat_map
+from .early import Rules
 from .effort import SIMULATED, Effort, effort_for
 from .journal import Header, Journal
 from .meter import Meter, OnProgress
@@ -57,6 +59,7 @@ class _Setting:
     effort: Effort
     start: Start | None
     strategy: Strategy
+    early_stop: bool
     header: Header = field(repr=False)
 
 
@@ -88,6 +91,7 @@ def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
             repeats=effort.repeats,
             detail_seed=first,
             max_workload_time_s=request.max_workload_time_s,
+            follows=setting.early_stop,
         )
         seeds = run_seeds(request.seed, Stream.SEARCH, effort.repeats)
         meter.enter("baseline", 0, len(seeds))
@@ -164,9 +168,16 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
         # It says so before there is a journal.
         backend.start(workload, None, 0).close()
     header = _header(request, workload, env, objective, backend, effort, start)
+    usual = backend.time_kind != "simulated"
+    early_stop = usual if request.early_stop is None else request.early_stop
+    # Said only where it isn't as usual, so that studies from before there was a choice still go on.
+    if early_stop != usual:
+        header = {**header, "early stop": "on" if early_stop else "off"}
     if strategy.uses_budget:
         header = {**header, "trials": request.trials}
-    return _Setting(request, workload, env, documented, objective, backend, kernel, effort, start, strategy, header)
+    return _Setting(
+        request, workload, env, documented, objective, backend, kernel, effort, start, strategy, early_stop, header
+    )
 
 
 def _header(
@@ -206,6 +217,7 @@ def _header(
 def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[Trial, ...]:
     request, journal, space = setting.request, meter.journal, setting.env.space
     start = () if setting.start is None else setting.start.points
+    objective, early = setting.objective, setting.early_stop
     trials = list(journal.trials())
     for trial in trials:
         meter.saw(trial)
@@ -217,14 +229,16 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
         number = len(trials)
         sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, wanted, subject))
         proposal = journal.propose(space, sampler, start)
-        trial = evaluate(meter.run, space, setting.objective, number, proposal.values, baseline)
+        # The default is what others are compared with.
+        rules = Rules.of(objective, baseline, trials, setting.effort.finalists) if early and number else None
+        trial = evaluate(partial(meter.run, rules=rules), space, objective, number, proposal.values, baseline)
         failed = trial.state == "failed"
         # Where the default can't run nothing can; a workload that fails under it may do well under others.
         if number == 0 and failed and trial.error_kind != "workload":
             kind = SetUpError if trial.error_kind == "setup" else BackendError
             raise kind(f"the env's default can't be run: {trial.error}")
         meter.check_set_up(trial)
-        journal.add(proposal, trial, None if failed else setting.objective.excess_percent(trial.repeats))
+        journal.add(proposal, trial, objective)
         trials.append(trial)
         meter.saw(trial)
         meter.report(1)

@@ -100,6 +100,7 @@ class FakeSession:
     def __init__(self, backend: FakeBackend, workload: Workload, kdamonds: Kdamonds | None, seed: int) -> None:
         self.backend, self.workload, self.kdamonds, self.seed = backend, workload, kdamonds, seed
         self.now_s = 0.0
+        self.result = _result(self)
         self.thread = threading.get_ident()
 
     def __enter__(self) -> Self:
@@ -117,11 +118,16 @@ class FakeSession:
 
     def commit(self, kdamonds: Kdamonds) -> Kdamonds:
         self.kdamonds = kdamonds
+        self.result = _result(self)
         return kdamonds
 
     def advance(self, seconds: float) -> Samples:
-        self.now_s += seconds
-        return _samples(2.0, 1.0)
+        begin_s, self.now_s = self.now_s, self.now_s + seconds
+        return _samples(self.now_s, self.result.rss_mean_bytes, begin_s)
+
+    def work_done_ms(self) -> float:
+        masim = isinstance(self.workload, MasimWorkload)
+        return 2000.0 * self.now_s / self.result.runtime_s if masim else 0.0
 
     def stats(self) -> tuple[SchemeStats, ...]:
         return ()
@@ -146,7 +152,7 @@ class FakeSession:
         time.sleep(float(os.environ.get(DELAY_S, "0")))
         with self.lock:
             self.running.remove(self.seed)
-        return _result(self)
+        return self.result
 
 
 def _result(session: FakeSession) -> Result:
@@ -194,9 +200,9 @@ def _result(session: FakeSession) -> Result:
     )
 
 
-def _samples(runtime_s: float, rss: float) -> Samples:
+def _samples(runtime_s: float, rss: float, begin_s: float = 0.0) -> Samples:
     zeros = np.zeros(10, np.int64)
-    t_s = np.linspace(0, runtime_s, 10)
+    t_s = np.linspace(begin_s, runtime_s, 10)
     return Samples(t_s, zeros + int(rss), zeros, zeros, zeros, zeros, np.zeros(10), zeros)
 
 

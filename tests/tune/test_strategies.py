@@ -23,6 +23,7 @@ from damoos.tune.strategies import (
     default,
     documented,
     find_strategy,
+    gp,
     portfolio,
     refault_control,
 )
@@ -322,3 +323,25 @@ def test_the_portfolio_has_not_seen_what_it_is_judged_on() -> None:
     assert "zigzag on zram" in learned
     models = {name for name in names("workloads") if find("workloads", name).parent.name != "workloads"}
     assert models and not models & {text.split(" on ")[0] for text in learned}
+
+
+def test_gp_is_fitted_to_the_best_the_latest_and_what_lies_apart() -> None:
+    space, rng = load_env("reclaim").space, np.random.default_rng(0)
+    trials = []
+    for number in range(200):
+        # Most in one corner, as after a search.
+        point = rng.random(space.dimensions) * (0.1 if number >= 40 else 1.0)
+        score = float(rng.random())
+        trials.append(Seen(number, space.decode(point), score, -1.0, "complete", scores=(score,)))
+    kept = gp.thinned(space, trials)
+    numbers = [trial.number for trial in kept]
+    assert len(numbers) == gp.FITTED and numbers == sorted(numbers)
+    assert set(range(200 - gp.LATEST, 200)) <= set(numbers)
+    best = sorted(trials, key=lambda trial: -(trial.score or 0.0))[: gp.BEST]
+    assert {trial.number for trial in best} <= set(numbers)
+    assert sum(number < 40 for number in numbers) >= 15
+    assert gp.thinned(space, trials[: gp.FITTED]) == trials[: gp.FITTED]
+    # Of several objectives the front counts, the worst of the first one too.
+    ends = [dataclasses.replace(trial, scores=(trial.score or 0.0, 0.0)) for trial in trials]
+    ends[100] = dataclasses.replace(ends[100], score=-9.0, scores=(-9.0, 1.0))
+    assert 100 in [trial.number for trial in gp.thinned(space, ends)]
