@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from damoos.workload.masim import MasimWorkload, Pattern
 from damoos.workload.pace import Pace
-from damoos.workload.processes import ProcessesWorkload, processes_of
+from damoos.workload.processes import AnyMasim, processes_of
 
 from .layout import PAGE, Layout, lay_out, side_by_side
 from .machine import Machine
@@ -45,7 +45,7 @@ _OF_SIZE = {"A": "area_start", "M": "map_start", "P": "phase_us", "Q": "pattern_
 
 
 @remember(64)
-def compile_program(workload: MasimWorkload | ProcessesWorkload, machine: Machine, pace: Pace) -> Program:
+def compile_program(workload: AnyMasim, machine: Machine, pace: Pace) -> Program:
     """The arrays of `workload` on `machine` at `pace`."""
     processes = processes_of(workload)
     alone = [_compile_process(process, machine, pace) for process in processes]

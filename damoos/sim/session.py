@@ -17,9 +17,8 @@ from damoos.damon.access_units import samples_per_aggregation
 from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
 from damoos.errors import BackendError
-from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
-from damoos.workload.processes import ProcessesWorkload, processes_of
+from damoos.workload.processes import AnyMasim, processes_of
 
 from . import engine
 from .commit import Successor, successors, targets_of, with_schemes, with_targets
@@ -101,7 +100,7 @@ class SimSession:
         self,
         backend: str,
         machine: Machine,
-        workload: MasimWorkload | ProcessesWorkload,
+        workload: AnyMasim,
         kdamonds: Kdamonds | None,
         seed: int,
         *,

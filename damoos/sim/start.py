@@ -9,9 +9,8 @@ import numpy as np
 from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Context
 from damoos.damon.schemes import Action, Scheme
-from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
-from damoos.workload.processes import ProcessesWorkload
+from damoos.workload.processes import AnyMasim
 
 from .layout import PAGE, Layout
 from .machine import THP_MODES, Machine, Node
@@ -94,7 +93,7 @@ _EXTENT_BUFFERS = tuple(field.name for field in FIELDS if field.is_buffer and "E
 
 
 def build_state(
-    workload: MasimWorkload | ProcessesWorkload,
+    workload: AnyMasim,
     machine: Machine,
     pace: Pace,
     seed: int,
@@ -119,7 +118,7 @@ def build_state(
 
 @remember(16, by_value=False)
 def _first_state(
-    workload: MasimWorkload | ProcessesWorkload,
+    workload: AnyMasim,
     machine: Machine,
     pace: Pace,
     trace: bool,

@@ -18,6 +18,8 @@ from damoos.sim.backend import SimBackend
 from damoos.sim.handle import handle_of
 from damoos.sim.jit import callable_kernel
 from damoos.sim.session import SimSession
+from damoos.sim.state import CUR
+from damoos.sim.tables import Q_RESUME
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
 from damoos.workload.processes import ProcessesWorkload
@@ -121,6 +123,18 @@ def test_a_target_that_has_ended_is_not_accessed_and_since_7_0_skipped(kernel: s
         after = session.stats()[0]
     assert (after.nr_tried > before.nr_tried) == tried
     assert after.sz_applied == before.sz_applied
+
+
+@pytest.mark.parametrize(("kernel", "goes_on"), [("6.18", True), ("7.3", False)])
+def test_a_quota_that_is_to_resume_in_what_has_ended(kernel: str, goes_on: bool) -> None:
+    asked = value(dataclasses.replace(STAT, quotas=Quotas(bytes=4 * MIB, reset_interval_ms=100)))
+    with backend(kernel=kernel).start(BOTH, asked, 1) as session:
+        session.advance(3.2)
+        session.state.quota[0, Q_RESUME] = session.state.start[session.state.n[CUR], 0] + 1
+        session.advance(1.0)
+        before = session.stats()[0].nr_tried
+        session.advance(2.0)
+        assert (session.stats()[0].nr_tried > before) == goes_on
 
 
 def test_a_commit_can_let_go_of_a_process() -> None:
