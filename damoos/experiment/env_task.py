@@ -11,6 +11,7 @@ from typing import Self, TypeVar
 from damoos.backend.base import Backend, Workload
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import HostError, SetUpError
+from damoos.tune.fidelity import Fidelity, part_of, share_of
 from damoos.tune.objective import mean, run_of
 from damoos.tune.outcome import Run, Trial
 from damoos.tune.preset import Env
@@ -55,6 +56,7 @@ class EnvTask:
     _runs: OrderedDict[tuple[Kdamonds | None, tuple[int, ...]], tuple[Run, ...]] = field(
         default_factory=OrderedDict, repr=False
     )
+    _parts: dict[float, Self] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -68,7 +70,17 @@ class EnvTask:
         if strategy.brings is None:
             return self
         baselines = OrderedDict((key, runs) for key, runs in self._runs.items() if key[0] is None)
-        return replace(self, env=strategy.env_in(self.env), _runs=baselines)
+        return replace(self, env=strategy.env_in(self.env), _runs=baselines, _parts={})
+
+    def at(self, fidelity: Fidelity) -> tuple[Self, float]:
+        """The beginning of the workload, unless it is a command, or fewer runs a trial."""
+        share = share_of(self.workload, fidelity)
+        task = self
+        if share < 1.0:
+            with self._lock:
+                part = replace(self, workload=part_of(self.workload, share), _runs=OrderedDict(), _parts={})
+                task = self._parts.setdefault(share, part)
+        return (task if fidelity.often else replace(task, repeats=1)), share
 
     def baseline(self, seed: int) -> Measured:
         """The runs without a scheme that the course's trials are compared with."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from damoos.tune.fidelity import Fidelity
 from damoos.tune.outcome import Trial
 from damoos.tune.space import Space, Values
 from damoos.tune.strategies.base import Strategy, Subject
@@ -48,6 +49,10 @@ class Task(Protocol):
     def under(self, strategy: Strategy) -> Self:
         """The same problem with the space that `strategy` searches, which may have kdamonds of its own. Raises
         InputError if the strategy can't take the space, or if nothing here can run such kdamonds."""
+
+    def at(self, fidelity: Fidelity) -> tuple[Self, float]:
+        """The same with trials of short or few runs, itself where there are no others; and the share of the workload
+        that each of these runs is."""
 
     def baseline(self, seed: int) -> Measured | None:
         """What a course pays before its first trial: the runs without a scheme, whose score is 0. None where scores

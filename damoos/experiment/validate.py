@@ -21,7 +21,7 @@ from damoos.backend.base import Backend
 from damoos.errors import ConfigError
 from damoos.tune.strategies import find_strategy
 
-from .course import Row, run_course
+from .course import Row, fidelity_of, run_course
 from .env_task import EnvTask
 from .matrix import Matrix
 from .outputs import COLUMNS
@@ -89,8 +89,10 @@ def check_rows(
     find = _tasks(matrix, backend)
     for key, i in places:
         row, before = courses[key][i], courses[key][:i]
-        task = find(row.task).under(find_strategy(row.strategy))
-        score = task.measure(row.params, row.seed, row.number).score
+        strategy = find_strategy(row.strategy)
+        task = find(row.task).under(strategy)
+        at, _ = task.at(fidelity_of(strategy, task, row.number))
+        score = at.measure(row.params, row.seed, row.number).score
         found = [Checked(row, SCORE, row.score, score)]
         if row.feasible and all(row.score > other.score for other in before if other.feasible):
             found.append(Checked(row, WORTH, row.reached, task.judge(row.params)))

@@ -165,7 +165,9 @@ class Stopped:
 @dataclass(frozen=True)
 class Trial:
     """One point evaluated. `state`: "complete", "failed" (then `error` says why and there are no numbers), "stopped"
-    (then `stopped` says why and there are no numbers but those of `repeats`, the runs that had ended before).
+    (then `stopped` says why and there are no numbers but those of `repeats`, the runs that had ended before), "partial"
+    (all numbers are there, but of fewer runs than other trials have, or of the beginning of the workload: the `share`
+    of its time). `reused`: seeds of the runs that an earlier trial at this point had made.
 
     `error_kind`: "refused" by the kernel, "setup" of the run, "workload", or "backend" for whatever else.
 
@@ -187,11 +189,13 @@ class Trial:
     error: str | None = None
     error_kind: str | None = _later(None)
     stopped: Stopped | None = _later(None)
+    share: float = _later(1.0)
+    reused: tuple[int, ...] = _later(())
 
     @property
     def workload_time_s(self) -> float:
         """What it cost, s of the outcome's `time_kind`."""
-        ended_s = sum(repeat.run.runtime_s for repeat in self.repeats)
+        ended_s = sum(repeat.run.runtime_s for repeat in self.repeats if repeat.run.seed not in self.reused)
         return ended_s if self.stopped is None else ended_s + self.stopped.spent_s
 
 

@@ -13,7 +13,6 @@ import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import metadata
 
 from damoos.backend.base import Backend, Workload
@@ -24,8 +23,8 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import BackendError, ConfigError, InputError, SetUpError
 from damoos.workload.processes import AnyMasim
 
+from .attempt import Attempts, Baselines
 from .detail import Detail, heat_map
-from .early import Rules
 from .effort import SIMULATED, Effort, effort_for
 from .journal import Header, Journal
 from .meter import Meter, OnProgress
@@ -38,7 +37,7 @@ from .request import StudyRequest
 from .seeds import Stream, run_seeds, watch_seed
 from .strategies import check_strategy, find_strategy
 from .strategies.base import Ask, Strategy
-from .trial import Bench, evaluate
+from .trial import Bench
 from .verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, nr_runs, verify
 from .warm import Start, read_start
 from .watching import Watched, monitoring
@@ -94,14 +93,15 @@ def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
             follows=setting.early_stop,
         )
         seeds = run_seeds(request.seed, Stream.SEARCH, effort.repeats)
-        meter.enter("baseline", 0, len(seeds))
-        baseline = meter.remembered(None, seeds)
-        trials = _search(setting, meter, baseline)
+        ladder = setting.strategy.ladder(effort.repeats) if setting.strategy.ladder is not None else None
+        baselines = Baselines.measured(meter, seeds, ladder)
+        finalists = effort.finalists if setting.early_stop else None
+        trials = _search(setting, Attempts(meter, setting.env.space, objective, baselines, ladder, finalists))
         meter.enter("verify", 0, nr_runs(trials, effort))
         verdict = verify(meter.remembered, objective, trials, setting.documented, request.seed, effort)
         # How many runs it takes is known only now.
         meter.enter("verify", meter.done, meter.done)
-        return _outcome(setting, meter, baseline, trials, verdict)
+        return _outcome(setting, meter, baselines.whole, trials, verdict)
 
 
 def documented_kdamonds(env: Env) -> Kdamonds:
@@ -214,10 +214,9 @@ def _header(
     return header
 
 
-def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[Trial, ...]:
-    request, journal, space = setting.request, meter.journal, setting.env.space
-    start = () if setting.start is None else setting.start.points
-    objective, early = setting.objective, setting.early_stop
+def _search(setting: _Setting, attempts: Attempts) -> tuple[Trial, ...]:
+    request, meter, space, repeats = setting.request, attempts.meter, setting.env.space, setting.effort.repeats
+    journal, start = meter.journal, () if setting.start is None else setting.start.points
     trials = list(journal.trials())
     for trial in trials:
         meter.saw(trial)
@@ -227,18 +226,16 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
     # The default is always run, since the verification compares with it.
     while len(trials) < wanted and not (trials and meter.used_up):
         number = len(trials)
-        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, wanted, subject))
+        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, wanted, subject, repeats))
         proposal = journal.propose(space, sampler, start)
-        # The default is what others are compared with.
-        rules = Rules.of(objective, baseline, trials, setting.effort.finalists) if early and number else None
-        trial = evaluate(partial(meter.run, rules=rules), space, objective, number, proposal.values, baseline)
+        trial = attempts.run(number, proposal.values, trials)
         failed = trial.state == "failed"
         # Where the default can't run nothing can; a workload that fails under it may do well under others.
         if number == 0 and failed and trial.error_kind != "workload":
             kind = SetUpError if trial.error_kind == "setup" else BackendError
             raise kind(f"the env's default can't be run: {trial.error}")
         meter.check_set_up(trial)
-        journal.add(proposal, trial, objective)
+        journal.add(proposal, trial, setting.objective)
         trials.append(trial)
         meter.saw(trial)
         meter.report(1)

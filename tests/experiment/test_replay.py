@@ -136,3 +136,8 @@ def test_the_command_refuses_what_a_strategy_can_not_take(tmp_path: Path) -> Non
 def test_the_command_refuses_strategies_with_kdamonds_of_their_own(replay: Path) -> None:
     result = runner.invoke(app, ["bench", "--replay", str(replay), "--strategies", "kernel-psi"])
     assert result.exit_code == 2 and "brings kdamonds of its own" in " ".join(result.output.split())
+
+
+def test_what_was_measured_is_never_short(replay: Path) -> None:
+    rows = list(run_course(read_replay(replay, RECLAIM)[0], find_strategy("halving"), seed=0, budget=14))
+    assert [row.runs for row in rows] == list(range(1, 15)) and any(row.feasible for row in rows[:9])

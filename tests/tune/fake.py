@@ -114,7 +114,7 @@ class FakeSession:
 
     @property
     def done(self) -> bool:
-        return self.now_s >= 2.0
+        return self.now_s >= (self.workload.duration_ms / 1000 if isinstance(self.workload, MasimWorkload) else 2.0)
 
     def commit(self, kdamonds: Kdamonds) -> Kdamonds:
         self.kdamonds = kdamonds
@@ -126,8 +126,9 @@ class FakeSession:
         return _samples(self.now_s, self.result.rss_mean_bytes, begin_s)
 
     def work_done_ms(self) -> float:
-        masim = isinstance(self.workload, MasimWorkload)
-        return 2000.0 * self.now_s / self.result.runtime_s if masim else 0.0
+        if not isinstance(self.workload, MasimWorkload):
+            return 0.0
+        return self.workload.duration_ms * self.now_s / self.result.runtime_s
 
     def stats(self) -> tuple[SchemeStats, ...]:
         return ()
@@ -157,7 +158,8 @@ class FakeSession:
 
 def _result(session: FakeSession) -> Result:
     shared = np.random.default_rng(session.seed).normal(1.0, 0.1)
-    runtime_s, rss = 2.0 * shared, (24 << 20) * shared
+    whole_s = session.workload.duration_ms / 1000 if isinstance(session.workload, MasimWorkload) else 2.0
+    runtime_s, rss = whole_s * shared, (24 << 20) * shared
     kdamonds = session.kdamonds
     if kdamonds is not None and kdamonds.context.schemes:
         own = np.random.default_rng([session.seed, int(hashlib.sha256(repr(kdamonds).encode()).hexdigest()[:8], 16)])
@@ -191,7 +193,7 @@ def _result(session: FakeSession) -> Result:
         kdamond_cpu_s=0.0 if kdamonds is None else 0.01,
         nr_regions_mean=0.0 if kdamonds is None else 10.0,
         scheme_stats=(),
-        phases=(PhaseResult("work", 2000.0, 1000 * runtime_s, 10**7),) if masim else (),
+        phases=(PhaseResult("work", 1000 * whole_s, 1000 * runtime_s, 10**7),) if masim else (),
         samples=_samples(runtime_s, rss),
         asked=kdamonds,
         applied=kdamonds,

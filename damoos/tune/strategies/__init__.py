@@ -49,6 +49,8 @@ STRATEGIES: dict[str, str] = {
     "refault-control": "damoos.tune.strategies.refault_control:STRATEGY",
     "border": "damoos.tune.strategies.border:STRATEGY",
     "portfolio": "damoos.tune.strategies.portfolio:STRATEGY",
+    "halving": "damoos.tune.strategies.halving:STRATEGY",
+    "hyperband": "damoos.tune.strategies.hyperband:STRATEGY",
     "twin": "damoos.tune.strategies.twin:STRATEGY",
 }
 

@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..asktell import CONSTRAINT, new_study
 from ..objective import pareto_front
-from ..space import Parameter, Point, Space, Value
+from ..space import Space, Value
 from .base import Ask, Strategy, fresh, sampler_of
 from .seen import Seen, penalised
-
-if TYPE_CHECKING:
-    from optuna.distributions import BaseDistribution
 
 STARTUP_TRIALS = 5
 """Trials that are drawn at random: fewer than Optuna's 10, since real runs are dear."""
@@ -33,35 +28,23 @@ def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
     # Optuna and PyTorch take seconds to load.
     from optuna.exceptions import ExperimentalWarning
     from optuna.samplers import GPSampler
-    from optuna.trial import create_trial
 
-    # On the space itself whole numbers are steps to it, of which microseconds and bytes have millions.
-    distributions = {parameter.name: _distribution(parameter) for parameter in ask.space.parameters}
+    from .cube import ask_point, cube_study
+
     done = [trial for trial in seen if trial.scores]
-    cube = new_study(len(done[0].scores) if done else 1)
+    known: list[tuple[Seen, Sequence[float], float]] = []
     for trial in thinned(ask.space, [trial for trial in seen if trial.state != "failed"]):
         # One that still runs is taken for an average one, so that a batch spreads.
         scores = trial.scores or [sum(column) / len(done) for column in zip(*(t.scores for t in done), strict=True)]
-        if not scores:
-            continue
-        excess = 0.0 if trial.state == "running" else trial.excess
-        params = _params(ask.space, ask.space.encode(trial.values))
-        cube.add_trial(
-            create_trial(
-                params=params, distributions=distributions, values=list(scores), constraints={CONSTRAINT: excess}
-            )
-        )
+        if scores:
+            known.append((trial, scores, 0.0 if trial.state == "running" else trial.excess))
+    study = cube_study(ask.space, known, len(done[0].scores) if done else 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        cube.sampler = GPSampler(
+        study.sampler = GPSampler(
             seed=ask.sampler_seed, n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False
         )
-    chosen = cube.ask(distributions).params
-    point: list[float] = [
-        parameter.coordinate(chosen[parameter.name]) if parameter.kind == "choice" else chosen[parameter.name]
-        for parameter in ask.space.parameters
-    ]
-    return fresh(ask, seen, [point])
+    return fresh(ask, seen, [ask_point(ask.space, study)])
 
 
 def thinned(space: Space, trials: Sequence[Seen]) -> list[Seen]:
@@ -80,19 +63,6 @@ def thinned(space: Space, trials: Sequence[Seen]) -> list[Seen]:
         kept.append(farthest)
         apart = np.minimum(apart, ((points - points[farthest]) ** 2).sum(axis=1))
     return [trials[i] for i in sorted(set(kept))]
-
-
-def _distribution(parameter: Parameter) -> BaseDistribution:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    return CategoricalDistribution(parameter.choices) if parameter.kind == "choice" else FloatDistribution(0.0, 1.0)
-
-
-def _params(space: Space, point: Point) -> dict[str, Value]:
-    return {
-        parameter.name: parameter.at(u) if parameter.kind == "choice" else float(u)
-        for parameter, u in zip(space.parameters, point, strict=True)
-    }
 
 
 STRATEGY = Strategy(
