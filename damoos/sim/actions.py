@@ -12,6 +12,7 @@ from .hugepages import advise, block_ceil, block_floor, collapse_blocks, khugepa
 from .jit import kernel
 from .lru import old_share, prioritise
 from .memory import coalesce, evict, evict_some, first_extent, isolate, prefetch, resident_pages
+from .moving import move_noted, note_moved
 from .ops_filters import passing_pages, passing_share, passing_stretch
 from .phases import is_running
 from .recorder import elapse
@@ -123,10 +124,15 @@ def _act_on_frames(st, k, action, start, end):
             covered += hi - lo
             page = st.view_page[v] + lo - st.view_start[v]
             st.n[ACTED_ON] = v + 1
-            applied += _act_on_folios(st, k, action, page, page + hi - lo)
+            done = _act_on_folios(st, k, action, page, page + hi - lo)
+            if action == A_MIGRATE and 2 * done > hi - lo:
+                note_moved(st, v, lo, hi)
+            applied += done
             _work_if_much(st)
     st.f[UNDONE] += (end - start - covered) * st.c[C_WALK_ABSENT]
     _work_if_much(st)
+    if action == A_MIGRATE and applied > 0:
+        move_noted(st, st.scheme_dests[k])
     coalesce(st, False)
     return applied
 

@@ -49,7 +49,8 @@ class Machine:
     Memory: `memory_bytes` all that the machine has (0: not known, so that nothing can depend on it),
     `memory_used_bytes` what others than the workload hold, `swap_memory_share` of swapped bytes that stay in memory
     (compressed swap), `stall_share` of a major fault's time that counts as stalled for memory (PSI), `pcp_share` of
-    memory that the per-CPU lists of freed pages may hold, which don't count as free.
+    memory that the per-CPU lists of freed pages may hold, which don't count as free. `fragmented_bytes` of a node lie
+    in blocks of 4 MiB of which only parts are free (see `frames`; at most half of it).
     `program_pages`: what the program that runs a workload has in memory besides a small static one, of which it uses
     `program_hot_pages` around each batch: what kdamond sees of an interpreter.
     `random_write_per_ms`: random accesses that only write, where they are not as fast as others (0: they are).
@@ -98,6 +99,7 @@ class Machine:
     swap_memory_share: float = 0.0
     stall_share: float = 1.0
     pcp_share: float = 0.0
+    fragmented_bytes: int = 134_217_728
     thp: str = "never"
     huge_random_gain: float = 0.0
     huge_sequential_gain: float = 0.0

@@ -112,7 +112,7 @@ class SimSession:
         self._result: Result | None = None
         self._closed = False
         context = kdamonds.context if kdamonds is not None else _NO_CONTEXT
-        view = view_of(context, compile_program(workload, machine, pace).layout, machine.memory_bytes, seed)
+        view = view_of(context, compile_program(workload, machine, pace).layout, machine, seed)
         self._base, self._physical = view.base_address, view.physical
         self._state, self._layout = build_state(
             workload,

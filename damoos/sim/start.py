@@ -130,7 +130,7 @@ def _first_state(
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
     sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
     nodes = machine.nodes or (Node(),)
-    view = view or view_of(Context(), layout, 0, 0)
+    view = view or view_of(Context(), layout, machine, 0)
     sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
     if view.ranges is not None:
         sizes["G"] = len(view.ranges)
@@ -139,6 +139,7 @@ def _first_state(
     ranges = (
         {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
     )
+    state.node_frames[:] = view.node_frames or 0
     for name, values in (program.arrays | view.arrays | ranges).items():
         getattr(state, name)[:] = values
     for name, rows in schemes._asdict().items():

@@ -56,6 +56,9 @@ CAME_IN = 63  # pages that had come into memory when `lru.is_filling` was last a
 ACTED_ON = 70  # 1 + the piece in `view_start` whose pages an action of physical memory is taken to, 0: none
 N_SIZE = 72
 
+FREE_SLOT = 2**62
+"""`view_start` of room for a piece: beyond all memory."""
+
 V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
 """Kernels as `KERNEL` counts them."""
 
@@ -199,6 +202,8 @@ class State(Arena):
     view_page: Annotated[Ints, "V"]  # the area's page that a piece begins with
     view_idle: Annotated[Floats, "V"]  # share of its pages that checks have marked as idle and nothing has used since
     view_touched: Annotated[Floats, "V"]  # accesses per page up to when that was worked out
+    view_moved: Annotated[Ints, "V", 2]  # frames of a piece whose pages are being moved
+    node_frames: Annotated[Ints, "N+1"]  # the first frame of each node's memory, and where it ends
     range_start: Annotated[Ints, "G"]  # pages, what is monitored
     range_end: Annotated[Ints, "G"]
     map_start: Annotated[Ints, "M"]  # pages, what is mapped and not special
