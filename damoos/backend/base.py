@@ -57,6 +57,9 @@ class Session(Protocol):
     def placed(self) -> tuple[Placed, ...]:
         """Where the workload's regions lie in what `snapshot` shows, in the workload's order; empty if not known."""
 
+    def work_done_ms(self) -> float:
+        """How much of the workload's nominal time is done for sure by now, ms; 0 where nothing tells."""
+
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -64,14 +65,28 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Course:
+    """How far a run was at moments: `t_s` [n] s since its start, `work_ms` [n] nominal ms of the workload that were
+    done for sure by then. Both never fall."""
+
+    t_s: tuple[float, ...]
+    work_ms: tuple[float, ...]
+
+    def later_s(self, work_ms: float, end_s: float) -> float:
+        """When more than `work_ms` was done for the first time, s; `end_s`, the run's end, if no moment shows that."""
+        place = bisect.bisect_right(self.work_ms, work_ms)
+        return self.t_s[place] if place < len(self.t_s) else end_s
+
+
+@dataclass(frozen=True)
 class Result:
     """One run of one workload: what was measured, what was asked for, what was applied.
 
     `time_kind` says which clock the times are of: "simulated", "virtual" (VM) or "real".
     RSS figures are time-weighted over the run (`rss_mean_bytes`) or extremes of the samples. `metric`: the number that
     the workload's own metric gave (None: it has none). `observed`: what DAMON's snapshots come to, where somebody took
-    some while it ran. `stall_s`: time in which the workload was stalled for memory, as PSI's "some" counts it (None:
-    not measured).
+    some while it ran. `course`: how it came along, where somebody followed it. `stall_s`: time in which the workload
+    was stalled for memory, as PSI's "some" counts it (None: not measured).
     """
 
     workload: str
@@ -97,4 +112,5 @@ class Result:
     metric: float | None = None
     observed: Observed | None = None
     stall_s: float | None = None
+    course: Course | None = None
     versions: dict[str, str] = field(default_factory=dict)

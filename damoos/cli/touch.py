@@ -53,10 +53,10 @@ def touch(
         if value is not None and not 0 < value < float("inf"):
             raise InputError("out of range", field=option, value=value, allowed="a positive number of accesses per ms")
     from damoos.catalogue import find
-    from damoos.workload import masim, touch
+    from damoos.workload import generated, masim, touch
     from damoos.workload.pace import Pace
 
-    program = masim.load(find("workloads", workload))
+    program = generated.named(workload) or masim.load(find("workloads", workload))
     pace = Pace(
         timing="time" if work is None else "work",
         accesses_per_ms=work,

@@ -88,6 +88,14 @@ def tune(
     from_best: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many points to take from there.")
     ] = DEFAULT_FROM_BEST,
+    early_stop: Annotated[
+        bool | None,
+        typer.Option(
+            "--early-stop/--no-early-stop",
+            help="End runs early that are too slow or can't reach the final; the rule where they aren't simulated.",
+            show_default=False,
+        ),
+    ] = None,
     backend: Backend = None,
     machine: Machine = None,
     timing: TimingOption = Timing.WORK,
@@ -170,6 +178,7 @@ def tune(
         command_line=_command_line(),
         start_from=start_from,
         from_best=from_best,
+        early_stop=early_stop,
     )
     from damoos.backend.registry import open_backend
 

@@ -98,6 +98,7 @@ def show(
         ),
     ] = ACCESSES_PER_MS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, without the picture.")] = False,
+    as_cfg: Annotated[bool, typer.Option("--cfg", help="Print the configuration as masim reads it.")] = False,
     catalogue: Catalogue = None,
 ) -> None:
     """Show WORKLOAD: what it stands for, its regions and phases, and when it touches which memory.
@@ -107,10 +108,17 @@ def show(
       damoos workloads show zigzag
       damoos workloads show my.cfg
       damoos workloads show graded --rate 5000     on a slower machine
+      damoos workloads show generated-train-17     one of those drawn at random
+      damoos workloads show generated-train-17 --cfg > mine.cfg
     """
+    from damoos.workload import masim
+
     program, text, path = _load(workload)
     if as_json:
         typer.echo(json.dumps(_as_tree(program, text), indent=1))
+        return
+    if as_cfg:
+        typer.echo(masim.dumps(program), nl=False)
         return
     screen = console.stdout()
     _print_text(screen, program, text, path)
@@ -120,9 +128,11 @@ def show(
 
 def _load(name: str) -> tuple[MasimWorkload, About | None, str]:
     from damoos.catalogue import find
-    from damoos.workload import masim
+    from damoos.workload import generated, masim
     from damoos.workload.about import about
 
+    if (drawn := generated.named(name)) is not None:
+        return drawn, None, "none: it follows from the name"
     path = find("workloads", name)
     workload = masim.load(path)
     return workload, about(path, workload), str(path)

@@ -15,7 +15,7 @@ from damoos.errors import InputError
 from damoos.tune.outcome import Run
 from damoos.tune.preset import load_env
 from damoos.tune.trial import Bench, evaluate
-from damoos.workload import masim
+from damoos.workload import generated, masim
 
 from .profile import FEATURES, Profile, profile
 
@@ -67,7 +67,7 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
             raise InputError("too small", field="repeats", value=repeats, allowed="1 and more")
         preset = load_env(env)
         self.space, self.objective = preset.space, preset.objective
-        self.workload = masim.load(find("workloads", workload))
+        self.workload = generated.named(workload) or masim.load(find("workloads", workload))
         self.bench = Bench.of(
             open_backend(backend, timing=timing), self.workload, observes=self.objective.observes, feed=preset.feed
         )

@@ -119,7 +119,7 @@ def _trade_off(outcome: Outcome) -> Html:
     points = [
         search_plots.TradeOffPoint(t.number, t.runtime_overhead_percent, -t.rss_overhead_percent, t.score, t.feasible)
         for t in outcome.trials
-        if t.runtime_overhead_percent is not None and t.rss_overhead_percent is not None
+        if t.runtime_overhead_percent is not None and t.rss_overhead_percent is not None and t.state == "complete"
     ]
     limit = outcome.objective.max_runtime_overhead_percent
     figure, outside = search_plots.trade_off(
@@ -148,7 +148,7 @@ def _trade_off(outcome: Outcome) -> Html:
 def _convergence(outcome: Outcome) -> Html:
     figure, below = search_plots.convergence(
         [t.number for t in outcome.trials],
-        [t.score for t in outcome.trials],
+        [t.score if t.state == "complete" else None for t in outcome.trials],
         [t.feasible for t in outcome.trials],
         name=scores_name(outcome),
     )
@@ -160,11 +160,11 @@ def _convergence(outcome: Outcome) -> Html:
 
 
 def _scheme(outcome: Outcome) -> Html:
-    rows = scheme_rows(outcome)
-    if not rows:
+    if outcome.best is None:
         return section("scheme", "The scheme", note="No trial stayed within the limit of the runtime overhead.")
     title = "The scheme" if helps(outcome) else "The best candidate (not recommended)"
-    pieces = [table(("knob", "value", "searched", "place"), [row[1:] for row in rows])]
+    rows = scheme_rows(outcome)
+    pieces = [table(("knob", "value", "searched", "place"), [row[1:] for row in rows])] if rows else []
     pieces.append(block(scheme_in_words(outcome)))
     if helps(outcome):
         pieces.append(Html(f"<p>{text(deployment(outcome)[0])}</p>"))

@@ -14,6 +14,7 @@ from .lru import old_share, prioritise
 from .memory import coalesce, evict, evict_some, first_extent, isolate, prefetch, resident_pages
 from .moving import move_noted, note_moved
 from .ops_filters import passing_pages, passing_share, passing_stretch
+from .others import act_on_others
 from .phases import is_running
 from .recorder import elapse
 from .rng import WORKLOAD, binomial
@@ -32,6 +33,7 @@ from .state import (
     BLOCK,
     C_COLLAPSE,
     C_KHUGEPAGED,
+    C_LRU,
     C_MIGRATE,
     C_PAGEOUT,
     C_PAGEOUT_HARD,
@@ -41,6 +43,7 @@ from .state import (
     C_SWAPIN,
     C_WALK,
     C_WALK_ABSENT,
+    CORE_PAGE,
     DONE,
     HARD_OUT,
     HUGE,
@@ -58,9 +61,9 @@ from .state import (
 )
 from .steady import advance_steadily, steady_intervals
 from .tables import LIMIT_OPS, LIMIT_YOUNG, S_LIMITS
+from .targets import area_shift
 from .tiers import migrate, refresh_rates
 
-_PAGE = 4096
 # As a numpy integer, so that functions are not compiled again for the literal 1.
 _ONE = np.int64(1)
 _SLICE_US, _STEADY_SLICE_US = 5_000.0, 100_000.0
@@ -72,20 +75,23 @@ _PIECE = 128
 
 @kernel
 def act(st, k, start, end):
-    """Applies the action of scheme `k` to pages `start` to `end`; the bytes that the kernel then reports as applied."""
+    """Applies the action of scheme `k` to pages `start` to `end`; what the kernel then reports as applied, in core
+    addresses."""
     action = st.scheme[k, S_ACTION]
     if action == A_STAT:
         if st.scheme[k, S_LIMITS] & LIMIT_OPS != 0:
             _count_passing(st, k, start, end)
         return 0
     if st.n[PHYSICAL] == 1:
-        return _act_on_frames(st, k, action, start, end) * _PAGE
+        return _act_on_frames(st, k, action, start, end) * st.n[CORE_PAGE]
+    shift = area_shift(st, start)
+    start, end = start + shift, end + shift
     if action == A_LRU_PRIO or action == A_LRU_DEPRIO:
         return 0
     if action == A_MIGRATE:
-        return _migrate(st, k, start, end) * _PAGE
+        return _migrate(st, k, start, end) * st.n[CORE_PAGE]
     # madvise reports the whole length, or nothing on any error such as a hole, though mapped parts were processed.
-    applied = (end - start) * _PAGE if _mapped_whole(st, start, end) else 0
+    applied = (end - start) * st.n[CORE_PAGE] if _mapped_whole(st, start, end) else 0
     if action == A_PAGEOUT:
         _page_out(st, start, end)
     elif action == A_WILLNEED:
@@ -101,14 +107,16 @@ def act(st, k, start, end):
 @kernel
 def _count_passing(st, k, start, end):
     if st.n[PHYSICAL] == 0:
-        st.stats[k, ST_PASSED] += passing_pages(st, k, start, end) * _PAGE
+        shift = area_shift(st, start)
+        start, end = start + shift, end + shift
+        st.stats[k, ST_PASSED] += passing_pages(st, k, start, end) * st.n[CORE_PAGE]
         return
     for v in range(st.view_start.size):
         lo, hi = max(start, st.view_start[v]), min(end, st.view_end[v])
         if lo < hi:
             page = st.view_page[v] + lo - st.view_start[v]
             st.n[ACTED_ON] = v + 1
-            st.stats[k, ST_PASSED] += passing_pages(st, k, page, page + hi - lo) * _PAGE
+            st.stats[k, ST_PASSED] += passing_pages(st, k, page, page + hi - lo) * st.n[CORE_PAGE]
 
 
 @kernel
@@ -129,6 +137,10 @@ def _act_on_frames(st, k, action, start, end):
                 note_moved(st, v, lo, hi)
             applied += done
             _work_if_much(st)
+    if st.other.shape[0] > 0:
+        done, passed = act_on_others(st, k, action, start, end)
+        applied += done
+        st.stats[k, ST_PASSED] += passed * st.n[CORE_PAGE]
     st.f[UNDONE] += (end - start - covered) * st.c[C_WALK_ABSENT]
     _work_if_much(st)
     if action == A_MIGRATE and applied > 0:
@@ -148,7 +160,7 @@ def _act_on_folios(st, k, action, start, end):
             i = isolate(st, i, start, end)
         resident = resident_pages(st, i)
         if resident > 0:
-            st.f[UNDONE] += resident * st.c[C_WALK]
+            st.f[UNDONE] += resident * (st.c[C_WALK] if action == A_PAGEOUT else st.c[C_LRU])
             share = passing_share(st, k, i)
             if action == A_PAGEOUT and st.scheme[k, S_LIMITS] & LIMIT_YOUNG == 0:
                 # Young pages are filtered out, unless the scheme has a filter of its own.
@@ -162,7 +174,7 @@ def _act_on_folios(st, k, action, start, end):
                 prioritise(st, i, X_PRIO if action == A_LRU_PRIO else X_DEPRIO, pages)
             applied += pages
         i += 1
-    st.stats[k, ST_PASSED] += applied * _PAGE
+    st.stats[k, ST_PASSED] += applied * st.n[CORE_PAGE]
     return applied
 
 
@@ -223,7 +235,7 @@ def _migrate(st, k, start, end):
             continue
         now, looked = migrate(st, at, after, st.scheme_dests[k])
         moved += now
-        st.stats[k, ST_PASSED] += looked * _PAGE
+        st.stats[k, ST_PASSED] += looked * st.n[CORE_PAGE]
         st.f[UNDONE] += now * st.c[C_MIGRATE] + looked * st.c[C_WALK]
         _work_if_much(st)
         at = after

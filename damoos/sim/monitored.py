@@ -6,6 +6,7 @@ the page allocator has scattered them (`frames`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,65 +16,124 @@ from numpy.typing import NDArray
 from damoos.damon.kdamonds import Context
 
 from .frames import scatter
-from .layout import PAGE, Layout
+from .layout import PAGE, Layout, three_ranges
 from .machine import Machine, Node
 from .remember import remember
 from .state import FREE_SLOT
+from .targets import SPAN
 
 Ints = NDArray[np.int64]
+Ranges = tuple[tuple[int, int], ...]
 
 _NO_END, _SPARE = 2**60, 64
+_PLACES, _PLACE = 12, 128
+"""In how many places what others have lies, and pages of each."""
 
 FIRST_FRAME = 256
 """Pages below 1 MiB are not monitored unless asked for."""
+_ONE_TARGET = ((0, 0, True),)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
     """Pieces [V] of areas, sorted by `start`: pages [start, end) are those of `area` from its `page` on.
 
-    `ranges`: what is monitored, None where that follows the process's mappings. `base_address`: of page 0, in bytes.
-    `node_frames`: of physical memory, see `State`.
+    `targets` [W, 3]: see `targets.T_SHIFT`. `first`: the regions that monitoring begins with; `followed`: the ranges
+    that regions are fitted to as mappings change, none where they stay; both in pages, of all targets. `base_address`:
+    of page 0, in bytes; `unit`: bytes of a core address. `node_frames`, `others`: of physical memory, see `State`.
     """
 
     start: Ints
     end: Ints
     area: Ints
     page: Ints
-    ranges: tuple[tuple[int, int], ...] | None
+    targets: tuple[tuple[int, int, int], ...]
+    first: Ranges
+    followed: Ranges
     physical: bool
     base_address: int
+    unit: int = 1
     node_frames: tuple[int, ...] = ()
+    others: tuple[tuple[float, ...], ...] = ()
 
     @property
-    def arrays(self) -> dict[str, Ints]:
-        """The pieces by their names in `State`."""
-        return {"view_start": self.start, "view_end": self.end, "view_area": self.area, "view_page": self.page}
+    def arrays(self) -> dict[str, Ints | NDArray[np.float64]]:
+        """What `State` has of it, by its names there."""
+        first, followed = (np.array(x, np.int64).reshape(-1, 2) for x in (self.first, self.followed))
+        return {
+            "view_start": self.start,
+            "view_end": self.end,
+            "view_area": self.area,
+            "view_page": self.page,
+            "target": np.array(self.targets, np.int64),
+            "first_start": first[:, 0],
+            "first_end": first[:, 1],
+            "range_start": followed[:, 0],
+            "range_end": followed[:, 1],
+            "other": np.array(self.others, np.float64).reshape(-1, 5),
+        }
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of these arrays, by their names in `State`."""
+        return {
+            "V": len(self.start),
+            "W": len(self.targets),
+            "F": len(self.first),
+            "G": len(self.followed),
+            "O": len(self.others),
+        }
 
 
 def view_of(context: Context, layout: Layout, machine: Machine, seed: int) -> View:
-    """What a context monitors of a process; its target's regions, if it has any, are what counts with fvaddr and paddr.
+    """What a context monitors of a process: its targets, each of which watches that process.
 
-    With paddr and no regions that is all memory of the machine.
+    With vaddr a target's regions are what monitoring begins with, before they are fitted to the mappings; with fvaddr
+    and paddr they stay. With paddr and none that is all memory of the machine.
     """
-    given = [(r.start, r.end) for target in context.targets for r in target.regions]
-    if context.ops == "paddr":
-        all_memory = ((FIRST_FRAME, machine.memory_bytes // PAGE),)
-        ranges = tuple((start // PAGE, end // PAGE) for start, end in given) or all_memory
-        return _physical(layout, ranges, machine, seed)
-    return _of_process(layout, tuple(given))
+    if context.ops != "paddr":
+        return _of_process(layout, given_to(context, layout.base_address), context.ops == "vaddr")
+    (given,) = given_to(context, 0)
+    return _physical(layout, given or ((FIRST_FRAME, machine.memory_bytes // PAGE),), context.addr_unit, machine, seed)
+
+
+def given_to(context: Context, base_address: int) -> tuple[Ranges, ...]:
+    """The regions that each target is given, in pages as numbered for all of them; `base_address`: of page 0, bytes."""
+    unit = context.addr_unit if context.ops == "paddr" else 1
+    return tuple(
+        tuple(
+            (t * SPAN + (r.start * unit - base_address) // PAGE, t * SPAN - (base_address - r.end * unit) // PAGE)
+            for r in target.regions
+        )
+        for t, target in enumerate(context.targets)
+    )
 
 
 @remember(64)
-def _of_process(layout: Layout, given: tuple[tuple[int, int], ...]) -> View:
+def _of_process(layout: Layout, given: tuple[Ranges, ...], follows: bool) -> View:
     start = np.array([a.start for a in layout.areas], np.int64)
     end = np.array([a.end for a in layout.areas], np.int64)
-    base = layout.base_address
-    fixed = tuple(((lo - base) // PAGE, -((base - hi) // PAGE)) for lo, hi in given) or None
-    return View(start, end, np.arange(len(start)), start, fixed, False, base)
+    shifts = np.arange(len(given))[:, None] * SPAN
+    mapped = three_ranges([(s, e) for _, s, e in layout.mapped]) if follows else []
+    followed = [_shifted(mapped, t * SPAN) for t in range(len(given))]
+    return View(
+        (start + shifts).ravel(),
+        (end + shifts).ravel(),
+        np.tile(np.arange(len(start)), len(given)),
+        np.tile(start, len(given)),
+        tuple((-t * SPAN, 0, len(own) > 0) for t, own in enumerate(given)),
+        tuple(r for own, ranges in zip(given, followed, strict=True) for r in own or ranges),
+        tuple(r for ranges in followed for r in ranges),
+        False,
+        layout.base_address,
+    )
 
 
-def _physical(layout: Layout, ranges: tuple[tuple[int, int], ...], machine: Machine, seed: int) -> View:
+def _shifted(ranges: Iterable[tuple[int, int]], pages: int) -> Ranges:
+    return tuple((start + pages, end + pages) for start, end in ranges)
+
+
+def _physical(layout: Layout, ranges: Ranges, unit: int, machine: Machine, seed: int) -> View:
     nodes = machine.nodes or (Node(),)
     of_workload = set(layout.region_area)
     own = [
@@ -97,11 +157,25 @@ def _physical(layout: Layout, ranges: tuple[tuple[int, int], ...], machine: Mach
         np.concatenate((end, far)),
         np.concatenate((order[of], none)),
         np.concatenate((page, none)),
+        _ONE_TARGET,
         ranges,
+        (),
         True,
         0,
+        unit,
         borders,
+        _others(borders, machine, seed),
     )
+
+
+def _others(borders: tuple[int, ...], machine: Machine, seed: int) -> tuple[tuple[float, ...], ...]:
+    # What others have lies in places of chance of the first node.
+    pages = [machine.other_lru_bytes // PAGE / _PLACES, machine.other_locked_bytes // PAGE / _PLACES]
+    if sum(pages) == 0.0:
+        return ()
+    size = min(_PLACE, (borders[1] - borders[0]) // _PLACES)
+    starts = np.random.default_rng([seed, borders[-1], 1]).integers(borders[0], borders[1] - size + 1, _PLACES)
+    return tuple((float(start), float(start + size), *pages, 0.0) for start in starts)
 
 
 def _borders(first: int, last: int, nodes: tuple[Node, ...]) -> tuple[int, ...]:

@@ -90,13 +90,21 @@ def passing_share(st, k, i):
         part = huge if is_huge else 1.0 - huge
         part *= young if is_young else 1.0 - young
         part *= 1.0 - inactive if is_active else inactive
-        if part > 0.0 and _passes(st, k, st.ext_area[i], is_huge, is_young, is_active):
+        if part > 0.0 and _passes(st, k, st.area_anon[st.ext_area[i]] != 0, True, is_huge, is_young, is_active):
             share += part
     return share
 
 
 @kernel
-def _passes(st, k, area, is_huge, is_young, is_active):
+def passes_other(st, k, is_young):
+    """Whether scheme `k`'s filters let a page through that is not the workload's: a small one of a file, active."""
+    if st.scheme[k, S_LIMITS] & LIMIT_OPS == 0 or st.quota[k, Q_ALLOWED] != 0:
+        return True
+    return _passes(st, k, False, False, False, is_young, True)
+
+
+@kernel
+def _passes(st, k, is_anon, is_workload, is_huge, is_young, is_active):
     s = st.scheme[k]
     for f in range(s[S_LAST_CORE_FILTER], s[S_LAST_FILTER]):
         row = st.filter[f]
@@ -104,11 +112,11 @@ def _passes(st, k, area, is_huge, is_young, is_active):
         # Of what the simulated machine has, nothing is unmapped.
         has = False
         if kind == FILTER_ANON:
-            has = st.area_anon[area] != 0
+            has = is_anon
         elif kind == FILTER_ACTIVE:
             has = is_active
         elif kind == FILTER_MEMCG:
-            has = True
+            has = is_workload
         elif kind == FILTER_YOUNG:
             has = is_young
         elif kind == FILTER_HUGE:

@@ -31,6 +31,7 @@ from .state import (
     C_KHUGEPAGED,
     C_LIMIT,
     C_LIMIT_PAGES,
+    C_LRU,
     C_LRU_NOISE,
     C_MEMORY,
     C_MEMORY_USED,
@@ -56,9 +57,9 @@ from .state import (
     C_WAIT,
     C_WALK,
     C_WALK_ABSENT,
+    CORE_PAGE,
     EXACT,
     FIELDS,
-    FOLLOWS,
     HUGE,
     KERNEL,
     LAST_RSS,
@@ -127,27 +128,27 @@ def _first_state(
     # What all runs of the same begin with.
     program = compile_program(workload, machine, pace)
     layout = program.layout
-    traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
-    sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
-    nodes = machine.nodes or (Node(),)
     view = view or view_of(Context(), layout, machine, 0)
-    sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
-    if view.ranges is not None:
-        sizes["G"] = len(view.ranges)
+    traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
+    sizes = (
+        program.sizes
+        | room_for(max(max_nr_regions, len(view.first) + len(view.followed)), program.sizes["A"])
+        | traced
+        | schemes.sizes
+    )
+    nodes = machine.nodes or (Node(),)
+    sizes |= {"N": len(nodes), "Y": columns} | view.sizes
     sizes["P+1"], sizes["T+1"], sizes["N+1"] = sizes["P"] + 1, sizes["T"] + 1, sizes["N"] + 1
     state = allocate(sizes)
-    ranges = (
-        {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
-    )
     state.node_frames[:] = view.node_frames or 0
-    for name, values in (program.arrays | view.arrays | ranges).items():
+    for name, values in (program.arrays | view.arrays).items():
         getattr(state, name)[:] = values
     for name, rows in schemes._asdict().items():
         getattr(state, name)[:] = rows
     n, f = state.n, state.f
     n[TRACE] = trace
     n[KERNEL] = kernel_number(machine.kernel)
-    n[PHYSICAL], n[FOLLOWS] = view.physical, view.ranges is None
+    n[PHYSICAL], n[CORE_PAGE] = view.physical, PAGE // view.unit
     state.c[:] = _costs(machine, pace, physical=view.physical)
     state.draw_n[:] = n[SEEN_PHASE] = -1
     state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
@@ -226,7 +227,7 @@ def _costs(machine: Machine, pace: Pace, *, physical: bool) -> np.ndarray:
     if physical and machine.physical_region_sample_us > 0.0:
         c[C_REGION] = machine.physical_region_sample_us
     c[C_LIMIT_PAGES], c[C_LRU_NOISE] = machine.limit_bytes // PAGE, machine.lru_noise
-    c[C_WALK_ABSENT] = machine.walk_absent_page_us
+    c[C_WALK_ABSENT], c[C_LRU] = machine.walk_absent_page_us, machine.lru_page_us or machine.walk_page_us
     c[C_HUGE_FAULT], c[C_COLLAPSE], c[C_KHUGEPAGED] = machine.huge_fault_us, machine.collapse_us, machine.khugepaged_us
     c[C_MIGRATE], c[C_WALK] = machine.migrate_page_us, machine.walk_page_us
     c[C_PAGEOUT_HUGE] = machine.pageout_huge_page_us or machine.pageout_page_us

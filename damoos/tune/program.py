@@ -9,7 +9,7 @@ from dataclasses import replace
 from damoos.backend.base import Workload
 from damoos.catalogue import find
 from damoos.damon.kdamonds import Kdamonds
-from damoos.workload import command, masim
+from damoos.workload import command, generated, masim
 from damoos.workload.attached import AttachedWorkload
 from damoos.workload.command import CommandWorkload, Metric
 from damoos.workload.masim import MasimWorkload
@@ -19,7 +19,10 @@ from .outcome import Run, WorkloadInfo
 
 
 def find_workload(name_or_path: str) -> MasimWorkload | CommandWorkload:
-    """The workload of a catalogue name, a masim .cfg or a command's .toml file. Raises InputError with the place."""
+    """The workload of a catalogue name, a generated one's, a masim .cfg or a command's .toml file. Raises InputError
+    with the place."""
+    if (drawn := generated.named(name_or_path)) is not None:
+        return drawn
     path = find("workloads", name_or_path)
     return command.load(path) if path.suffix == ".toml" else masim.load(path)
 

@@ -4,7 +4,8 @@
         strategy = MINE
 
 pytest collects the inherited tests; `pytest.register_assert_rewrite("damoos.tune.testing")` in a conftest makes their
-failures readable. No backend is needed: the scores are a formula.
+failures readable. No backend is needed: the scores are a formula. A strategy that watches gets a short simulated run to
+watch, which has nothing to do with the scores: what it proposes has to be led by them all the same.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.errors import InputError
+from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 
-from .asktell import ask, new_study, tell
+from .asktell import ask, new_study, tell, tell_stopped
+from .objective import Objective
 from .space import Condition, Parameter, Space, Value, Values
-from .strategies.base import Ask, Strategy
+from .strategies.base import Ask, Strategy, Subject
 from .strategies.seen import RECORD
+from .watching import Watched, monitoring, watch
 
 if TYPE_CHECKING:
     import optuna
@@ -60,12 +65,24 @@ BORDER = 0.3
 
 def landscape(space: Space, values: Values) -> tuple[float, float]:
     """Score and excess over the limit, percent: the younger the better until the limit is broken at 0.3 of its range;
-    2 points of ripple stand for noise, and the other parameters cost at most 10 points a piece."""
+    2 points of ripple stand for noise, and the other parameters cost at most 10 points a piece. Without parameters,
+    the border."""
     point = space.encode(values)
-    age = float(point[0])
+    age = float(point[0]) if point.size else BORDER
     score = 40.0 * (1.0 - age) + math.sin(50.0 * float(point.sum()))
     score -= sum(10.0 * (float(other) - 0.4) ** 2 for other in point[1:])
     return score, 100.0 * (BORDER - age)
+
+
+@cache
+def subject_of(space: Space) -> Subject:
+    """Something to watch: two regions of 16 MiB in use in turn, four seconds on the simulator."""
+    from damoos.sim.backend import open_sim
+
+    regions = tuple(Region(name, 16 << 20) for name in "ab")
+    phases = tuple(Phase(f"{i}", 1_000, (Pattern("ab"[i % 2], False, 4096, 1),)) for i in range(4))
+    workload, backend = MasimWorkload("in turn", regions, phases), open_sim("zram")
+    return Watched(Objective(), None, backend, lambda: watch(backend, workload, monitoring(space), 1)[0])
 
 
 class StrategyConformance:
@@ -99,14 +116,19 @@ class StrategyConformance:
                 self._check(space, values)
         for name in self.spaces.keys() - set(taken):
             with _refused(self.strategy.name):
-                self.strategy.check(self.spaces[name])
+                self.strategy.check(self.spaces[name], subject=True)
+
+    def test_it_watches_only_where_there_is_something_to_watch(self) -> None:
+        if self.strategy.watches:
+            with _refused(self.strategy.name):
+                self.strategy.check(self.spaces["line"])
 
     def test_several_objectives_or_says_why_not(self) -> None:
         if not self.strategy.several_objectives:
             with _refused(self.strategy.name):
-                self.strategy.check(self.spaces["room"], 2)
+                self.strategy.check(self.spaces["room"], 2, subject=True)
             return
-        self.strategy.check(self.spaces["room"], 2)
+        self.strategy.check(self.spaces["room"], 2, subject=True)
         room, study = self._space("room"), new_study(2)
         for number in range(24):
             trial, values = ask(study, self._sampler(room, number, 24), room)
@@ -165,6 +187,21 @@ class StrategyConformance:
             else:
                 self._tell(study, trial, room, values)
 
+    def test_it_goes_on_after_trials_that_were_stopped(self) -> None:
+        room = self._space("room")
+        for objectives in (1, 2) if self.strategy.several_objectives else (1,):
+            study = new_study(objectives)
+            for number in range(20):
+                trial, values = ask(study, self._sampler(room, number, 20), room)
+                self._check(room, values)
+                score, excess = landscape(room, values)
+                if number % 3 == 0:
+                    tell_stopped(study, trial, score if objectives == 1 and number % 2 else None, abs(excess))
+                elif number % 3 == 1 and objectives == 1:
+                    tell_stopped(study, trial, score, -abs(excess))
+                else:
+                    tell(study, trial, [score, -score][:objectives], excess)
+
     def test_it_goes_on_from_points_that_were_set(self) -> None:
         room = self._space("room")
         study = new_study()
@@ -189,13 +226,14 @@ class StrategyConformance:
 
     def _takes(self, space: Space) -> bool:
         try:
-            self.strategy.check(space)
+            self.strategy.check(space, subject=True)
         except InputError:
             return False
         return True
 
     def _sampler(self, space: Space, number: int, trials: int, seed: int = 0) -> optuna.samplers.BaseSampler:
-        return self.strategy.make_sampler(Ask(space, seed, number, trials))
+        subject = subject_of(space) if self.strategy.watches else None
+        return self.strategy.make_sampler(Ask(space, seed, number, trials, subject))
 
     def _ask_all(self, space: Space, trials: int) -> Iterator[tuple[optuna.Trial, dict[str, Value]]]:
         study = new_study()

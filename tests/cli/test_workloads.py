@@ -9,6 +9,8 @@ from typer.testing import CliRunner, Result
 from damoos.catalogue import find, group_of, names
 from damoos.cli.workloads import app
 from damoos.errors import ConfigError, InputError
+from damoos.workload import masim
+from damoos.workload.generated import generate
 
 
 def invoke(*args: str, columns: int = 80) -> Result:
@@ -71,3 +73,11 @@ def test_json_is_complete() -> None:
 def test_a_typing_error_is_helped() -> None:
     with pytest.raises(ConfigError, match="allowed: zigzag"):
         invoke("show", "zigzga")
+
+
+def test_a_generated_workload_is_shown_and_written(tmp_path: Path) -> None:
+    assert "none: it follows from the name" in invoke("show", "generated-test-3").stdout
+    path = tmp_path / "mine.cfg"
+    path.write_text(invoke("show", "generated-test-3", "--cfg").stdout)
+    mine, drawn = masim.load(path), generate("test", 3)
+    assert (mine.regions, mine.phases) == (drawn.regions, drawn.phases)

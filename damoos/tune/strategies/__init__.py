@@ -43,8 +43,15 @@ STRATEGIES: dict[str, str] = {
     "kernel-score": "damoos.tune.strategies.kernel_score:STRATEGY",
     "kernel-memory": "damoos.tune.strategies.kernel_memory:STRATEGY",
     "kernel-intervals": "damoos.tune.strategies.kernel_intervals:STRATEGY",
+    "hmsdk": "damoos.tune.strategies.hmsdk:STRATEGY",
+    "agentenv": "damoos.tune.strategies.agentenv:STRATEGY",
+    "agentenv-first": "damoos.tune.strategies.agentenv:BEFORE",
+    "refault-control": "damoos.tune.strategies.refault_control:STRATEGY",
     "border": "damoos.tune.strategies.border:STRATEGY",
     "portfolio": "damoos.tune.strategies.portfolio:STRATEGY",
+    "halving": "damoos.tune.strategies.halving:STRATEGY",
+    "hyperband": "damoos.tune.strategies.hyperband:STRATEGY",
+    "twin": "damoos.tune.strategies.twin:STRATEGY",
 }
 
 

@@ -25,6 +25,8 @@ def _row(name: str) -> tuple[str, ...]:
         takes.append("several objectives")
     if strategy.places:
         takes.append("an age")
+    if strategy.watches:
+        takes.append("a workload to watch")
     if strategy.most_parameters:
         takes.append(f"at most {strategy.most_parameters} parameters")
     if strategy.brings is not None:
