@@ -1,22 +1,24 @@
 """An experiment as a file: which strategies, on what, how often, with what budget. Flat TOML:
 
-title = "…"
-description = "…"
-backend = "sim:zram"
-envs = ["reclaim"]
-workloads = ["workloads/night.cfg", "…"]    # evaluated on: catalogue names, or files seen from this file's folder
-training = ["zigzag", "…"]                  # optional: what anything here was learned from; none is evaluated on
-strategies = ["random", "tpe", "…"]
-budget = 30                                 # runs of a course, those without a scheme included
-counts = [5, 10, 20, 30]                    # after how many it is looked
-seeds = 20                                  # courses of each strategy on each task, seeds 0, 1, …
-few_seeds = "…"                             # why, where seeds is below 20
-against = "random"                          # optional: what the others are compared with; else the first
-near = "95 %"                               # optional: which share of the best score is near enough
-repeats = 1                                 # optional: runs of a trial
-judged_with = 5                             # optional: runs that tell what a point is worth
-timing = "work"                             # optional: see `damoos run`
-best = "best.json"                          # optional: best known points, which `damoos bench --best` finds
+    title = "…"
+    description = "…"
+    backend = "sim:zram"
+    envs = ["reclaim"]
+    workloads = ["workloads/night.cfg", "…"]    # evaluated on: catalogue names, or files seen from this file's folder
+    training = ["zigzag", "…"]                  # optional: what anything here was learned from; none is evaluated on
+    strategies = ["random", "tpe", "…"]
+    budget = 30                                 # runs of a course, those without a scheme included
+    counts = [5, 10, 20, 30]                    # after how many it is looked
+    seeds = 20                                  # courses of each strategy on each task, seeds 0, 1, …
+    few_seeds = "…"                             # why, where seeds is below 20
+    against = "random"                          # optional: what the others are compared with; else the first
+    near = "95 %"                               # optional: which share of the best score is near enough
+    repeats = 1                                 # optional: runs of a trial
+    judged_with = 5                             # optional: runs that tell what a point is worth
+    timing = "work"                             # optional: see `damoos run`
+    best = "best.json"                          # optional: best known points, which `damoos bench --best` finds
+
+The folder's own file is `experiment.toml`; what belongs to an experiment lies beside it.
 """
 
 from __future__ import annotations
