@@ -20,6 +20,7 @@ from .options import Catalogue
 if TYPE_CHECKING:
     from damoos.experiment.engine import Engine
     from damoos.experiment.figures import Comparison
+    from damoos.experiment.leaderboard import Results
     from damoos.experiment.matrix import Matrix
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -87,6 +88,9 @@ def bench(
             metavar="WHERE", help="Run on Ray: local, or the address of a cluster (pip install 'damoos[sweep]')."
         ),
     ] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Put leaderboard.md and results.json beside the experiment, too.")
+    ] = False,
     parquet: Annotated[bool, typer.Option("--parquet", help="Write the rows as Parquet instead of CSV.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     catalogue: Catalogue = None,
@@ -131,7 +135,15 @@ def bench(
     if best:
         _search_best(matrix, engine)
         return
-    _run(matrix, engine, wanted, out if out is not None else OUT / f"bench-{matrix.name}", parquet, as_json)
+    results, files = _run(matrix, engine, wanted, out if out is not None else OUT / f"bench-{matrix.name}", parquet)
+    if publish:
+        from damoos.experiment.outputs import write_summary
+
+        files += write_summary(results, matrix.path.parent)
+    if as_json:
+        typer.echo(results.to_json(), nl=False)
+    else:
+        _print(results, files)
 
 
 def _engine(matrix: Matrix, jobs: int | None, ray: str | None) -> Engine:
@@ -166,15 +178,14 @@ def _search_best(matrix: Matrix, engine: Engine) -> None:
     typer.echo(f"{matrix.best}: best known points of {len(found)} tasks")
 
 
-def _run(matrix: Matrix, engine: Engine, wanted: int, folder: Path, parquet: bool, as_json: bool) -> None:
+def _run(matrix: Matrix, engine: Engine, wanted: int, folder: Path, parquet: bool) -> tuple[Results, list[Path]]:
     from damoos.experiment.best import load_best
-    from damoos.experiment.leaderboard import leaderboard, results_of
+    from damoos.experiment.leaderboard import results_of
     from damoos.experiment.outputs import write_outputs
     from damoos.experiment.run import run_matrix
     from damoos.report.leaderboard import write_leaderboard
 
     from .courses import CoursesScreen
-    from .run_text import plain_table
 
     known = load_best(matrix)
     if missing := [spec.name for spec in matrix.tasks if spec.name not in known and matrix.simulated]:
@@ -195,16 +206,22 @@ def _run(matrix: Matrix, engine: Engine, wanted: int, folder: Path, parquet: boo
     results = results_of(matrix, courses, known, wanted)
     files = write_outputs(results, courses, folder, parquet)
     write_leaderboard(results, folder / HTML)
-    if as_json:
-        typer.echo(results.to_json(), nl=False)
-        return
-    head, rows = leaderboard(results)
+    return results, [*files, folder / HTML]
+
+
+def _print(results: Results, files: list[Path]) -> None:
+    from damoos.experiment.leaderboard import CAPTION, overview
+
+    from .run_text import plain_table
+
+    head, rows = overview(results)
     table = plain_table(*head, left=1)
     for row in rows:
-        table.add_row(*(cell.replace("`", "") for cell in row))
-    shown = console.stdout()
-    shown.print(table)
-    shown.print(f"\n{', '.join(str(path) for path in (*files, folder / HTML))}", soft_wrap=True)
+        table.add_row(*row)
+    screen = console.stdout()
+    screen.print(table)
+    screen.print(f"\n{CAPTION}", soft_wrap=True)
+    screen.print("\n".join(map(str, files)), soft_wrap=True)
 
 
 def _say_how_to_go_on() -> None:

@@ -28,9 +28,9 @@ from .replay import VIOLATION
 from .run import Progress, simulated_task
 
 FORMAT = 1
-FILL, LINE = 512, 25
+FILL, LINE = 256, 17
 """Points that fill the space, and points of each line."""
-AGAIN, STARTS, STEPS, FINALISTS = 32, 4, 24, 8
+AGAIN, STARTS, STEPS, FINALISTS = 32, 4, 16, 8
 WIDTHS = (0.1, 0.05, 0.02)
 """Standard deviations of the steps, of the unit cube."""
 SEEDS = (1, 3, 6)
@@ -69,8 +69,9 @@ def load_best(matrix: Matrix) -> dict[str, Best]:
 def search_best(
     matrix: Matrix, engine: Engine, on_progress: Callable[[Progress], None] = lambda progress: None
 ) -> dict[str, Best]:
-    """Searches each task whose best point is not known and writes the file after each. Raises InputError where the
-    tasks are not simulated, MissingExtraError without SciPy."""
+    """Searches each task whose best point is not known, or is not worth any more what the file says (the simulator has
+    changed), and writes the file after each. Raises InputError where the tasks are not simulated, MissingExtraError
+    without SciPy."""
     if not matrix.simulated:
         raise InputError("a search of thousands of runs is for the simulator", field="backend", value=matrix.backend)
     try:
@@ -78,7 +79,7 @@ def search_best(
     except ImportError:
         raise MissingExtraError("scipy", "search") from None
     before = _read(matrix.best) if matrix.best.is_file() else {}
-    found = {spec.name: before[spec.name] for spec in matrix.tasks if _known(spec, before)}
+    found = {spec.name: before[spec.name] for spec in matrix.tasks if _holds(spec, before.get(spec.name))}
     left = [spec for spec in matrix.tasks if spec.name not in found]
     on_progress(Progress(len(found), len(matrix.tasks)))
     for fresh, best in enumerate(engine.run(best_of, left), 1):
@@ -157,8 +158,8 @@ def _different(points: Any) -> list[Values]:
     return found
 
 
-def _known(spec: TaskSpec, found: dict[str, Best]) -> bool:
-    return spec.name in found and found[spec.name].digest == spec.digest
+def _holds(spec: TaskSpec, best: Best | None) -> bool:
+    return best is not None and best.digest == spec.digest and simulated_task(spec).judge(best.params) == best.score
 
 
 def _read(path: Path) -> dict[str, Best]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -143,7 +144,7 @@ def markdown(results: Results) -> str:
     """The leaderboard as a page of Markdown."""
     found = results.comparison
     parts = [f"# {results.title}", "", results.description, "", *protocol(results), ""]
-    parts += [f"After runs: {CAPTION}", "", markdown_table(*leaderboard(results))]
+    parts += [CAPTION, "", markdown_table(*leaderboard(results))]
     if found.timed and any(a.iqm != b.iqm for a, b in zip(found.figures, found.timed, strict=True)):
         parts += ["Within the workload time of so many runs without a scheme:", "", markdown_table(*timed(results))]
     parts += [
@@ -160,9 +161,9 @@ def markdown(results: Results) -> str:
 
 
 CAPTION = (
-    "interquartile mean of score / best over tasks and seeds (share of pairs that reached 95 % of the best); the last "
-    "with its 95 % interval, stratified bootstrap over seeds. Runs to 95 %: median over pairs, - where fewer than half "
-    "get there. Thinking: real time a proposal, mean (the last proposal)."
+    "After so many runs: interquartile mean of score / best over tasks and seeds (share of pairs that reached 95 % of "
+    "the best). Intervals: 95 %, stratified bootstrap over seeds. Runs to 95 %: median over pairs, - where fewer than "
+    "half get there. Thinking: real time a proposal, mean (the last proposal)."
 )
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Head and rows."""
@@ -199,6 +200,13 @@ def leaderboard(results: Results) -> Table:
         needed = "-" if speed.median is None else f"{speed.median:g}"
         rows.append([f"`{name}`", *cells, needed, f"{speed.ask_ms:.0f} ({speed.ask_last_ms:.0f})"])
     return head, rows
+
+
+def overview(results: Results) -> Table:
+    """The same without intervals, and without marks of Markdown."""
+    head, rows = leaderboard(results)
+    cut = [[re.sub(r" \[.*?\]", "", cell.replace("`", "")) for cell in row] for row in rows]
+    return ["strategy", *(f"{count} runs" for count in results.counts), *head[-2:]], cut
 
 
 def timed(results: Results) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ Done = TypeVar("Done")
 LOCAL = "local"
 KERNEL = "damoos_kernel"
 """The resource of nodes on whose kernel may be tuned: `ray start --resources '{"damoos_kernel": 1}'`."""
+CONNECT_S = 10.0
 RETRIES = 10
 """How often a job runs again whose node or worker was lost."""
 
@@ -45,7 +47,9 @@ class RayEngine:
             ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
-        # Read when Ray is imported or started; a token file in the user's home would be a surprise.
+        host, _, port = self.address.rpartition(":")
+        if host and port.isdigit():
+            _check_reachable(self.address, host, int(port))
         local: dict[str, Any] = {"num_cpus": self.processes, "include_dashboard": False, "resources": {KERNEL: 1}}
         where = local if self.address == LOCAL else {"address": self.address}
         try:
@@ -84,7 +88,16 @@ def work_on(work: Callable[[Job], Done], job: Job) -> Done:
     return work(job)
 
 
+def _check_reachable(address: str, host: str, port: int) -> None:
+    # Ray itself tries for many minutes.
+    try:
+        socket.create_connection((host, port), CONNECT_S).close()
+    except OSError as error:
+        raise BackendError(f"no Ray cluster at {address}: {error.strerror or error}") from error
+
+
 def _ray() -> Any:
+    # Read when Ray is imported; a token file in the user's home would be a surprise.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     try:

@@ -38,9 +38,14 @@ def write_outputs(results: Results, courses: Sequence[Course], folder: Path, par
     Parquet is asked for and PyArrow is missing."""
     rows = folder / (ROWS_PARQUET if parquet else ROWS)
     _replace(rows, _parquet(courses) if parquet else rows_csv(courses).encode())
+    return [rows, *write_summary(results, folder)]
+
+
+def write_summary(results: Results, folder: Path) -> list[Path]:
+    """Writes the files without rows, which are small."""
     _replace(folder / RESULTS, results.to_json().encode())
     _replace(folder / LEADERBOARD, markdown(results).encode())
-    return [folder / LEADERBOARD, rows, folder / RESULTS]
+    return [folder / RESULTS, folder / LEADERBOARD]
 
 
 def rows_csv(courses: Sequence[Course]) -> str:

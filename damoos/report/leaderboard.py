@@ -28,7 +28,7 @@ def render(results: Results) -> str:
     body = [
         _header(results),
         tiles(_key_numbers(results)),
-        section("leaderboard", "Leaderboard", _table(leaderboard(results)), note=f"After runs: {CAPTION}"),
+        section("leaderboard", "Leaderboard", _table(leaderboard(results)), note=CAPTION),
         pair(
             section(
                 "curves",
