@@ -51,7 +51,8 @@ class Trace:
 
     `t_ms` [n]; `offset` [n+1] into the flat arrays `start_page` (relative to the lowest workload region, may be
     negative), `pages`, `nr_accesses`, `age`. `areas`: (name, first page, pages) of each workload region in the same
-    numbering; `maps`: the same for the whole address space.
+    numbering; `maps`: the same for the whole address space. `target`: whose regions they are, pages being numbered in
+    each target's address space (None: of one).
     """
 
     t_ms: NDArray[np.float64]
@@ -62,6 +63,7 @@ class Trace:
     age: NDArray[np.int64]
     areas: tuple[tuple[str, int, int], ...]
     maps: tuple[tuple[str, int, int], ...]
+    target: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

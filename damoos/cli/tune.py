@@ -275,10 +275,10 @@ def _trials_in_words(request: StudyRequest, place: Place) -> str:
 def _in_words(asked: program.Asked) -> str:
     from damoos.report import numbers
     from damoos.workload.attached import AttachedWorkload
-    from damoos.workload.masim import MasimWorkload
+    from damoos.workload.processes import AnyMasim
 
     workload = asked.workload
-    if isinstance(workload, MasimWorkload):
+    if isinstance(workload, AnyMasim):
         length = numbers.seconds(workload.duration_ms / 1000)
         return f"{workload.name}, {numbers.size(workload.footprint_bytes)}, {length} a run"
     if isinstance(workload, AttachedWorkload):

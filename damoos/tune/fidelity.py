@@ -15,6 +15,7 @@ from damoos.backend.base import Workload
 from damoos.workload.attached import AttachedWorkload
 from damoos.workload.command import CommandWorkload
 from damoos.workload.masim import MasimWorkload, Phase
+from damoos.workload.processes import AnyMasim, ProcessesWorkload
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,15 @@ def part_of(workload: Workload, share: float) -> Workload:
     return _beginning(workload, share)
 
 
-def _beginning(workload: MasimWorkload, share: float) -> MasimWorkload:
-    left_ms, phases = max(round(workload.duration_ms * share), 1), list[Phase]()
+def _beginning(workload: AnyMasim, share: float) -> AnyMasim:
+    ms = max(round(workload.duration_ms * share), 1)
+    if isinstance(workload, ProcessesWorkload):
+        return dataclasses.replace(workload, processes=tuple(_first(process, ms) for process in workload.processes))
+    return _first(workload, ms)
+
+
+def _first(workload: MasimWorkload, ms: int) -> MasimWorkload:
+    left_ms, phases = ms, list[Phase]()
     for phase in workload.phases:
         if left_ms > 0:
             phases.append(dataclasses.replace(phase, ms=min(phase.ms, left_ms)))

@@ -21,7 +21,7 @@ from damoos.damon.damo_format import from_damo, to_damo
 from damoos.damon.features import kernel_version, missing_on
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import BackendError, ConfigError, InputError, SetUpError
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.processes import AnyMasim
 
 from .attempt import Attempts, Baselines
 from .detail import Detail, heat_map
@@ -164,7 +164,7 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
                 field=parameter.name,
                 value=f"{kernel} on {backend.name}",
             )
-    if backend.time_kind == "simulated" and not isinstance(workload, MasimWorkload):
+    if backend.time_kind == "simulated" and not isinstance(workload, AnyMasim):
         # It says so before there is a journal.
         backend.start(workload, None, 0).close()
     header = _header(request, workload, env, objective, backend, effort, start)
@@ -262,7 +262,7 @@ def _outcome(
     points = [(-_known(t.runtime_overhead_percent), -_known(t.rss_overhead_percent)) for t in allowed]
     without = env.space.base.with_schemes(())
     recommended = shown[verdict.recommended] if verdict.recommended != NO_SCHEME else None
-    access = heat_map(workload, plain.accesses_per_ms) if isinstance(workload, MasimWorkload) else None
+    access = heat_map(workload, plain.accesses_per_ms) if isinstance(workload, AnyMasim) else None
     return Outcome(
         workload=workload_info(workload, request.workload, baseline),
         env=env.info(),

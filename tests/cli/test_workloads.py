@@ -70,6 +70,22 @@ def test_json_is_complete() -> None:
     assert [entry["name"] for entry in json.loads(invoke("list", "--json").stdout)] == [*own(), *grouped("parsec")]
 
 
+def test_one_of_several_processes_shows_each(tmp_path: Path) -> None:
+    out = invoke("show", "hot-beside-cold").stdout
+    assert "480 MiB in 4 regions, 64 s in 2 processes" in out and "\nzigzag\n" in out and "\nhot-cold\n" in out
+    tree = json.loads(invoke("show", "hot-beside-cold", "--json").stdout)
+    assert [process["name"] for process in tree["processes"]] == ["zigzag", "hot-cold"]
+    with pytest.raises(InputError, match="allowed: zigzag, hot-cold"):
+        invoke("show", "hot-beside-cold", "--cfg")
+
+
+def test_a_command_of_ones_own_is_not_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "workloads"
+    folder.mkdir()
+    (folder / "my-command.toml").write_text('command = ["true"]\n')
+    assert "my-command" not in invoke("list", "--catalogue", str(tmp_path)).stdout
+
+
 def test_a_typing_error_is_helped() -> None:
     with pytest.raises(ConfigError, match="allowed: zigzag"):
         invoke("show", "zigzga")
