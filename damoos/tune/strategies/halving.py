@@ -36,7 +36,7 @@ def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
 
 STRATEGY = Strategy(
     name="halving",
-    title="successive halving: many short runs, the best go on to longer ones",
+    title="successive halving: many short runs, the best third goes on to longer ones",
     text=__doc__,
     source="Jamieson and Talwalkar (AISTATS 2016); points as in BOHB (Falkner et al., ICML 2018)",
     make_sampler=sampler_of(propose),
