@@ -1,6 +1,7 @@
 """Every strategy keeps what strategies owe, and does what its document says."""
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,7 @@ CONTROLLERS = ("refault-control",)
 # On their linear scale the border of the conformance landscape is in the first hundredth.
 LINEAR = ("damoos-polyfit", "damoos-multid", "damoos-pso")
 OPTUNAS = ("random", "tpe", "nsga2", "nsga3")
+DEAR = ("gp", "smac")
 
 
 TIERS = Kdamonds.of(schemes=[Scheme(Action.MIGRATE_COLD, ANYTHING), Scheme(Action.MIGRATE_HOT, ANYTHING)])
@@ -62,12 +64,15 @@ def _conformance(name: str) -> type[StrategyConformance]:
         strategy = found
         searches = name not in REFERENCES + LAID_OUT + LINEAR + TUNERS + CONTROLLERS
         may_repeat = name in OPTUNAS
-        seeds = (0,) if name == "gp" else (0, 1, 2)
-        dear = name == "gp"
+        seeds = (0,) if name in DEAR else (0, 1, 2)
+        dear = name in DEAR
         spaces = TIERED if name == "hmsdk" else SPACES
 
     Conforms.__name__ = Conforms.__qualname__ = "Test" + "".join(word.title() for word in name.split("-"))
-    return pytest.mark.slow(Conforms) if name == "gp" else Conforms
+    missing = [package for package, _ in found.needs if importlib.util.find_spec(package) is None]
+    if missing:
+        return pytest.mark.skip(reason=f"{', '.join(missing)} not installed")(Conforms)
+    return pytest.mark.slow(Conforms) if name in DEAR else Conforms
 
 
 for _name in STRATEGIES:
@@ -82,7 +87,7 @@ def test_the_name_is_the_strategys_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("env", names("envs"))
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "gp"])
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in DEAR])
 def test_every_shipped_env_is_taken_or_refused(name: str, env: str) -> None:
     space, strategy = load_env(env).space, find_strategy(name)
     try:
@@ -163,6 +168,17 @@ def test_the_kernels_tuner_of_tiers_aims_at_a_full_fast_node() -> None:
     assert cold.quotas.goals == (QuotaGoal("node_mem_free_bp", 50),)
     assert hot.quotas.goals == (QuotaGoal("node_mem_used_bp", 9_970),)
     assert {scheme.quotas.bytes for scheme in (cold, hot)} == {200 << 20}
+
+
+def test_an_envs_feed_stays_unless_the_strategy_has_its_own() -> None:
+    env = load_env("reclaim-feedback")
+    assert env.feed is not None
+    kept, own = (find_strategy(name).env_in(env) for name in ("kernel-intervals", "kernel-score"))
+    assert kept.feed == env.feed and env.feed.goal_of(kept.space.base) is not None
+    assert own.feed is not None and own.feed.signal == "score" and own.feed.goal_of(own.space.base) is not None
+    # A goal that the kernel measures itself is not fed.
+    measured = find_strategy("kernel-psi").env_in(env)
+    assert measured.feed is not None and measured.feed.goal_of(measured.space.base) is None
 
 
 def test_published_configurations_run_as_they_were_published() -> None:
