@@ -302,7 +302,7 @@ def test_the_outcome_is_json_and_back(request_of: RequestOf) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"strategy": "magic"}, "strategy: unknown strategy, got 'magic'; allowed: default, documented, random, "),
+        ({"strategy": "voodoo"}, "strategy: unknown strategy, got 'voodoo'; allowed: default, documented, random, "),
         ({"backend": "cloud"}, "unknown backend"),
         ({"env": "nonsense"}, "reclaim"),
         ({"workload": "nonsense"}, "no such workload"),
