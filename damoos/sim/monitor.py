@@ -20,7 +20,7 @@ _OFTEN = 24
 """Draws for the same (n, p) after which a table pays."""
 _ONE, _OPEN = 2.0**32, 255
 """In a table: a share of 1; another value that is not chosen yet."""
-_MOSTLY_ALIKE = 0.5
+_MOSTLY_ALIKE = 0.15
 """Below that many expected hits, or misses, one uniform number mostly tells that there are none."""
 _LOW32 = np.uint64(0xFFFFFFFF)
 _LOW8 = np.uint64(0xFF)
@@ -29,9 +29,7 @@ _S32, _S8 = np.uint64(32), np.uint64(8)
 
 @kernel
 def _draw(rng, n, p):
-    if n > 64 or n * min(p, 1.0 - p) < _MOSTLY_ALIKE:
-        return binomial(rng, MONITOR, n, p)
-    return binomial_of_few(rng, MONITOR, n, p)
+    return binomial_of_few(rng, MONITOR, n, p) if n <= 64 else binomial(rng, MONITOR, n, p)
 
 
 @kernel
@@ -187,17 +185,17 @@ def check_accesses(st, n):
 def _draw_across(st, v, s, e, n):
     # A draw for a region [s, e) over several areas, or one that a slow sweep passes; `v` is the first of their pieces.
     expected, swept = 0.0, 0
-    while v < st.view_start.size and st.view_start[v] < e:
-        a = st.view_area[v]
-        lo, hi = max(s, st.view_start[v]), min(e, st.view_end[v])
-        expected += (hi - lo) * st.hit_p[a] * st.hit_n[a]
+    lo = max(s, st.view_start[v])
+    while lo < e:
+        a, hi = st.view_area[v], min(e, st.view_end[v])
+        expected += (hi - lo) * (st.hit_p[a] * st.hit_n[a])
         if st.sweep_pages[a] > 0.0:
             shift = st.view_page[v] - st.view_start[v] - st.area_start[a]
             swept += _swept_hits(st, a, lo + shift, hi + shift, float(e - s), n)
         v += 1
-    p = expected / ((e - s) * n)
-    if p > 0.0:
-        swept += _draw(st.rng, n, min(p, 1.0))
+        lo = st.view_start[v] if v < st.view_start.size else e
+    if expected > 0.0:
+        swept += _draw(st.rng, n, min(expected / ((e - s) * n), 1.0))
     return min(n, swept)
 
 
