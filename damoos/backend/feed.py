@@ -26,8 +26,18 @@ def _major_faults_per_s(samples: Samples, before_s: float, faults: int) -> float
     return float(samples.major_faults[-1] - faults) / max(float(samples.t_s[-1]) - before_s, 1e-9)
 
 
-SIGNALS: dict[str, Signal] = {"swap_kb": _swap_kb, "major_faults_per_s": _major_faults_per_s}
-"""By name: the workload's memory in swap, KiB; its major faults a second since the last time."""
+def _score(samples: Samples, before_s: float, faults: int) -> float:
+    resident, swapped = float(samples.rss_bytes[-1]), float(samples.swap_bytes[-1])
+    saved = swapped / max(resident + swapped, 1.0)
+    return 100 * 100 * 0.5 * (saved - SWAP_IN_S * _major_faults_per_s(samples, before_s, faults))
+
+
+SWAP_IN_S = 20e-6
+"""What a swap-in is taken to cost the workload, s: about that of compressed memory."""
+SIGNALS: dict[str, Signal] = {"swap_kb": _swap_kb, "major_faults_per_s": _major_faults_per_s, "score": _score}
+"""By name: the workload's memory in swap, KiB; its major faults a second since the last time; hundredths of a point of
+the DAMOOS score, half the share of its memory that is in swap less half the share of time that its faults take, in
+percent."""
 
 
 @dataclass(frozen=True)

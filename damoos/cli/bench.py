@@ -62,7 +62,7 @@ def bench(
         raise InputError("no landscape has a score above 0", field="--replay", value=str(replay))
     for strategy in chosen:
         for task in tasks:
-            strategy.check(task.space)
+            task.under(strategy)
     screen = console.stderr()
     found = compare(tasks, chosen, budget, seeds, lambda name: screen.print(f"{name} …"))
     if as_json:

@@ -162,14 +162,14 @@ def find_program(given: ProgramOptions) -> Asked:
             given.argv,
             cwd=given.cwd,
             env=_variables(given.setenv or ()),
-            timeout_s=None if given.timeout is None else _seconds(given.timeout, "--timeout"),
+            timeout_s=None if given.timeout is None else seconds_of(given.timeout, "--timeout"),
             user=given.user,
             metric=metric,
         )
         return Asked(program, shlex.join(given.argv))
     if given.duration is None:
         raise InputError("missing", field="--duration", allowed='the length of one run, such as "30 s"')
-    seconds = _seconds(given.duration, "--duration")
+    seconds = seconds_of(given.duration, "--duration")
     if given.pid is not None:
         return Asked(attach("pid", str(given.pid), seconds, metric), f"pid {given.pid}")
     if given.cgroup is not None:
@@ -225,7 +225,8 @@ def _variables(pairs: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _seconds(text: str, option: str) -> float:
+def seconds_of(text: str, option: str) -> float:
+    """A length of time given to `option`, s. Raises InputError."""
     from damoos.units import parse_time_ms
 
     # A bare number is s, as in a command's file.

@@ -14,7 +14,7 @@ from rich.text import Text
 from damoos.report import numbers
 from damoos.tune.request import Progress as StudyProgress
 
-TITLES = {"baseline": "no scheme", "search": "trials", "verify": "verification"}
+TITLES = {"baseline": "no scheme", "watch": "watching", "search": "trials", "verify": "verification"}
 LINES_PER_PHASE = 10
 WORTH_TELLING_S = 2.0
 """Where less time is left than this, lines don't say so."""
@@ -43,7 +43,7 @@ class StudyScreen:
             TextColumn("{task.description:<12}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[best]}", markup=False),
+            TextColumn("{task.fields[told]}", markup=False),
             _Left(self._left_s),
             console=screen,
             transient=True,
@@ -66,19 +66,21 @@ class StudyScreen:
         if now.note:
             self._screen.print(now.note, markup=False, soft_wrap=True)
         best = "" if now.best_score is None else f"best {numbers.score(now.best_score)}{self._kind}"
+        spent = _spent(now)
+        told = ", ".join(text for text in (best, spent) if text)
         if now.phase != self._phase:
             self._phase, self._shown = now.phase, -1
             if self._task is not None:
                 self._bars.remove_task(self._task)
-            self._task = self._bars.add_task(TITLES[now.phase], total=now.total, completed=now.done, best=best)
+            self._task = self._bars.add_task(TITLES[now.phase], total=now.total, completed=now.done, told=told)
         assert self._task is not None
-        self._bars.update(self._task, completed=now.done, total=now.total, best=best)
+        self._bars.update(self._task, completed=now.done, total=now.total, told=told)
         part = now.done * LINES_PER_PHASE // max(now.total, 1)
         if not self._live and part > self._shown:
             self._shown = part
             left_s = self._left_s()
             left = f"{numbers.duration(left_s)} left" if left_s is not None and left_s > WORTH_TELLING_S else ""
-            self._screen.print(", ".join(x for x in (f"{TITLES[now.phase]} {now.done}/{now.total}", best, left) if x))
+            self._screen.print(", ".join(x for x in (f"{TITLES[now.phase]} {now.done}/{now.total}", told, left) if x))
 
     def _estimate(self, now: StudyProgress) -> None:
         time_s = self._clock()
@@ -89,6 +91,12 @@ class StudyScreen:
 
     def _left_s(self) -> float | None:
         return None if self._end_s is None else max(self._end_s - self._clock(), 0.0)
+
+
+def _spent(now: StudyProgress) -> str:
+    if now.max_workload_time_s is None:
+        return ""
+    return f"{numbers.duration(now.charged_s)} of {numbers.duration(now.max_workload_time_s)}"
 
 
 class _Left(ProgressColumn):

@@ -100,6 +100,8 @@ def _figures(result: Result) -> Table:
     if result.observed is not None:
         rows.append(("working set", _working_set(result.observed)))
         rows.append(("idle", _idle(result.observed)))
+        if result.observed.bandwidth_bytes_s is not None:
+            rows.append(("bandwidth", f"{numbers.size(result.observed.bandwidth_bytes_s)}/s by DAMON_STAT's estimate"))
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")

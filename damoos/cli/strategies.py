@@ -77,6 +77,10 @@ def _facts(strategy: Strategy) -> list[tuple[str, str]]:
     facts = [("source", strategy.source), ("takes", "; ".join(takes))]
     if strategy.uses_budget:
         facts.append(("trials", "what it proposes depends on --trials, so a study can't be made longer"))
+    if strategy.watches:
+        facts.append(("watches", "one monitored run first, which takes the place of a trial"))
+    if strategy.brings is not None:
+        facts.append(("kdamonds", "of its own, made of the env's; so it can't be compared on measured landscapes"))
     if strategy.repeats:
         facts.append(("repeats", f"a point on purpose: {strategy.repeats}"))
     learned = ", ".join(strategy.learned_from) or "nothing in advance"
@@ -101,7 +105,9 @@ def _as_tree(strategy: Strategy) -> dict[str, Any]:
         "places": list(strategy.places),
         "most_parameters": strategy.most_parameters,
         "uses_budget": strategy.uses_budget,
+        "watches": strategy.watches,
         "repeats": strategy.repeats,
+        "own_kdamonds": strategy.brings is not None,
         "learned_from": list(strategy.learned_from),
         "needs": [list(need) for need in strategy.needs],
     }

@@ -36,15 +36,15 @@ def print_summary(screen: Console, outcome: Outcome, folder: Path, *, verbose: b
         if verbose:
             _print_indented(screen, words.comparisons(outcome))
         screen.print()
-    parameters = words.scheme_rows(outcome)
-    if parameters:
+    if outcome.best is not None:
         kind = "Scheme" if words.helps(outcome) else "Best candidate, not recommended"
         screen.print(f"{kind} (trial {outcome.best})", style="bold")
-        table = plain_table("knob", "value", "searched", "what it is", left=4)
-        for name, meaning, value, searched, _ in parameters:
-            table.add_row(name, value, searched, meaning)
-        screen.print(table)
-        screen.print()
+        if parameters := words.scheme_rows(outcome):
+            table = plain_table("knob", "value", "searched", "what it is", left=4)
+            for name, meaning, value, searched, _ in parameters:
+                table.add_row(name, value, searched, meaning)
+            screen.print(table)
+            screen.print()
         _print_indented(screen, words.scheme_in_words(outcome).splitlines())
         screen.print()
     _print_next(screen, outcome, folder)

@@ -37,6 +37,14 @@ def tune(
     trials: Annotated[
         int, typer.Option(min=1, metavar="N", help="Trials in all, those of earlier calls included.")
     ] = DEFAULT_TRIALS,
+    max_workload_time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Begin no further trial after that much workload time, such as 600s or '10 min'; "
+            "the verification comes on top.",
+        ),
+    ] = None,
     repeats: Annotated[
         int | None,
         typer.Option(
@@ -150,6 +158,9 @@ def tune(
         timing=timing.value,
         strategy=strategy,
         trials=trials,
+        max_workload_time_s=None
+        if max_workload_time is None
+        else program.seconds_of(max_workload_time, "--max-workload-time"),
         repeats=repeats,
         seed=seed,
         objective=objective,
@@ -223,21 +234,33 @@ def _command_line() -> str:
 
 def _announce(request: StudyRequest, asked: program.Asked, place: Place, folder: Path) -> None:
     from damoos.catalogue import find
+    from damoos.tune.strategies import find_strategy
 
     preset = find("envs", request.env)
     repeats = request.repeats if request.repeats is not None else effort_for(place.time_kind).repeats
+    trials = f"{_trials_in_words(request, place)} of {repeats}"
     resumed = " (goes on)" if request.study.exists() else ""
     timing = f", timing {request.timing}" if asked.program is None else ""
+    watches = ", the first one monitored run to learn from" if find_strategy(request.strategy).watches else ""
     rows = (
         ("workload", _in_words(asked)),
         ("env", f"{preset.stem}, strategy {request.strategy}, seed {request.seed}"),
         ("backend", f"{place.name}, {place.time_kind}{timing}"),
-        ("trials", f"{request.trials} of {repeats} runs each, then verification with fresh seeds"),
+        ("trials", f"{trials} runs each{watches}, then verification with fresh seeds"),
         ("results", f"{folder}/{resumed}"),
     )
     screen = console.stderr()
     for name, value in rows:
         screen.print(f"{name:<9} {value}", soft_wrap=True, markup=False)
+
+
+def _trials_in_words(request: StudyRequest, place: Place) -> str:
+    from damoos.report import numbers
+
+    limit_s = request.max_workload_time_s
+    if limit_s is None:
+        return str(request.trials)
+    return f"{request.trials} in at most {numbers.duration(limit_s)} ({place.time_kind}),"
 
 
 def _in_words(asked: program.Asked) -> str:

@@ -10,7 +10,9 @@ Definitions of damo 3.4 (`damo report wss`, `damo report access --style recency-
 - Temperature: 100 for each percent of the samples with an access and 100 for each µs of age; of a region that was not
   accessed the same, negative. Percentiles are over the bytes of a snapshot.
 
-What damo shows of one snapshot is here the mean over the snapshots of a run.
+And of DAMON_STAT (Linux 7.3, `damoos.damon.modules`): the estimated memory bandwidth, and its own idle times.
+
+What either shows of one snapshot is here the mean over the snapshots of a run.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .modules import estimated_memory_bandwidth, memory_idle_ms_percentiles
 from .snapshot import Snapshot
 
 PERCENTILES = (0, 1, 5, 25, 50, 75, 95, 99, 100)
@@ -31,9 +34,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Observed:
-    """Figures of one run from `nr_snapshots` snapshots; `wss_bytes`, `idle_s`, `temperature`: one value each of
-    `PERCENTILES`. `hot_set_percent`: how well DAMON knew what was in use, 0..100, where the truth is known
-    (`damoos.backend.accuracy`)."""
+    """Figures of one run from `nr_snapshots` snapshots; `wss_bytes`, `idle_s`, `temperature`, `stat_idle_s`: one value
+    each of `PERCENTILES`. `hot_set_percent`: how well DAMON knew what was in use, 0..100, where the truth is known
+    (`damoos.backend.accuracy`). `bandwidth_bytes_s`, `stat_idle_s`: of DAMON_STAT, the latter below 0 for what is in
+    use; None in what older versions of damoos wrote."""
 
     nr_snapshots: int
     wss_mean_bytes: float
@@ -41,6 +45,8 @@ class Observed:
     idle_s: tuple[float, ...]
     temperature: tuple[float, ...]
     hot_set_percent: float | None = None
+    bandwidth_bytes_s: float | None = None
+    stat_idle_s: tuple[float, ...] | None = None
 
 
 def working_set_bytes(snapshot: Snapshot) -> int:
@@ -83,6 +89,7 @@ def observe(snapshots: Sequence[Snapshot], hot_set_percent: float | None = None)
     working_sets = [working_set_bytes(snapshot) for snapshot in seen]
     idle = np.mean([percentiles_over_bytes(s, idle_us(s)) for s in seen], axis=0)
     warmth = np.mean([percentiles_over_bytes(s, temperature(s)) for s in seen], axis=0)
+    stat_idle_ms = np.mean([memory_idle_ms_percentiles(s)[list(PERCENTILES)] for s in seen], axis=0)
     return Observed(
         nr_snapshots=len(seen),
         wss_mean_bytes=float(np.mean(working_sets)),
@@ -90,4 +97,6 @@ def observe(snapshots: Sequence[Snapshot], hot_set_percent: float | None = None)
         idle_s=tuple((idle / 1e6).tolist()),
         temperature=tuple(warmth.tolist()),
         hot_set_percent=hot_set_percent,
+        bandwidth_bytes_s=float(np.mean([estimated_memory_bandwidth(s) for s in seen])),
+        stat_idle_s=tuple((stat_idle_ms / 1e3).tolist()),
     )

@@ -13,7 +13,8 @@ class Snapshot:
     """Monitoring results at one moment.
 
     `start`, `end`: int64 [n], bytes; `nr_accesses`: int64 [n], 0..aggr_us/sample_us samples;
-    `age`: int64 [n], aggregation intervals. Sorted by address, without overlap, holes possible.
+    `age`: int64 [n], aggregation intervals. `target`: int64 [n], whose they are (None: of a real kernel, which does not
+    tell). Target by target, and in each sorted by address, without overlap, holes possible.
     """
 
     t_s: float
@@ -23,11 +24,13 @@ class Snapshot:
     age: NDArray[np.int64]
     sample_us: int
     aggr_us: int
+    target: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
 class SchemeStats:
-    """A scheme's counters, as in `stats/`; sizes in bytes."""
+    """A scheme's counters, as in `stats/`; sizes in bytes. `effective_bytes`: what its quota allows in a reset interval
+    now, 0: no quota yet; None where it was not asked for."""
 
     nr_tried: int = 0
     sz_tried: int = 0
@@ -36,3 +39,4 @@ class SchemeStats:
     sz_ops_filter_passed: int = 0
     qt_exceeds: int = 0
     nr_snapshots: int = 0
+    effective_bytes: int | None = None

@@ -1,7 +1,8 @@
 """One strategy on one task with one seed, run by run: the protocol, the same for all.
 
 Nothing is given in advance: no run of the default or the baseline. What is reported after n runs is the point with the
-highest score that was measured by then, feasible before infeasible, judged by what it is worth in truth.
+highest score that was measured by then, feasible before infeasible, judged by what it is worth in truth. A strategy
+that watches spends its first run on that, without a point: no scheme, whose score and worth are 0.
 """
 
 from __future__ import annotations
@@ -11,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from damoos.tune.asktell import ask, new_study, tell
+from damoos.tune.outcome import to_plain
 from damoos.tune.space import Value
 from damoos.tune.strategies.base import Ask, Strategy
+from damoos.tune.strategies.seen import RECORD
 
 from .task import Measured, Task
 
@@ -35,17 +38,24 @@ class Row:
 
 
 def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterator[Row]:
-    """The rows of one course of `budget` runs. Raises InputError if the strategy can't take the task's space."""
-    strategy.check(task.space)
+    """The rows of one course of `budget` runs. Raises InputError if the strategy can't take the task."""
+    task = task.under(strategy)
+    subject = task.subject(seed) if strategy.watches else None
     study = new_study()
     top: tuple[bool, float] = (False, float("-inf"))
     reached = float("-inf")
-    for number in range(budget):
+    if subject is not None and budget > 0:
+        subject.recording()
+        yield Row(task.name, strategy.name, seed, budget, 0, {}, 0.0, True, 0.0, 0.0)
+    for number in range(strategy.nr_watched, budget):
         begun = time.perf_counter()
-        sampler = strategy.make_sampler(Ask(task.space, seed, number, budget))
+        at, points = number - strategy.nr_watched, budget - strategy.nr_watched
+        sampler = strategy.make_sampler(Ask(task.space, seed, at, points, subject))
         trial, values = ask(study, sampler, task.space)
         ask_s = time.perf_counter() - begun
         measured = task.measure(values, seed, number)
+        if measured.trial is not None:
+            trial.set_user_attr(RECORD, to_plain(measured.trial))
         tell(study, trial, [measured.score], measured.excess)
         if (rank := _rank(measured)) > top:
             top, reached = rank, task.judge(values)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
 from damoos.backend.base import Backend, Workload
 from damoos.damon.kdamonds import Kdamonds
 from damoos.tune.objective import mean
 from damoos.tune.outcome import Run, Trial
 from damoos.tune.preset import Env
-from damoos.tune.seeds import Stream, run_seeds
+from damoos.tune.seeds import Stream, run_seeds, watch_seed
 from damoos.tune.space import Space, Values
+from damoos.tune.strategies.base import Strategy
 from damoos.tune.trial import Bench, evaluate
+from damoos.tune.watching import Watched, monitoring, watch
 
 from .replay import VIOLATION
 from .task import Measured
@@ -43,12 +46,31 @@ class EnvTask:
         """The env's parameters."""
         return self.env.space
 
+    def under(self, strategy: Strategy) -> Self:
+        """The env with the strategy's own space, if it brings one; runs without a scheme stay remembered."""
+        strategy.check(self.space, subject=True)
+        if strategy.brings is None:
+            return self
+        baselines = {key: runs for key, runs in self._runs.items() if key[0] is None}
+        return replace(self, env=strategy.env_in(self.env), _runs=baselines)
+
     def measure(self, values: Values, seed: int, number: int) -> Measured:
         """The mean over the course's seeds, those of a study with that seed."""
         trial = self._trial(values, run_seeds(seed, Stream.SEARCH, self.repeats), number)
         if not trial.repeats or trial.score is None:
-            return Measured(VIOLATION, None)
-        return Measured(trial.score, self.env.objective.excess_percent(trial.repeats))
+            return Measured(VIOLATION, None, trial.workload_time_s, trial)
+        excess = self.env.objective.excess_percent(trial.repeats)
+        return Measured(trial.score, excess, trial.workload_time_s, trial)
+
+    def subject(self, seed: int) -> Watched:
+        """The workload, watched once with a seed of the course that no trial has."""
+        kdamonds = monitoring(self.space)
+        return Watched(
+            self.env.objective,
+            self.env.feed,
+            self.backend,
+            lambda: watch(self.backend, self.workload, kdamonds, watch_seed(seed))[0],
+        )
 
     def judge(self, values: Values) -> float:
         """The mean over seeds that are kept for this."""
@@ -61,5 +83,6 @@ class EnvTask:
     def _measured(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
         key = kdamonds, tuple(seeds)
         if key not in self._runs:
-            self._runs[key] = Bench.of(self.backend, self.workload).runs(kdamonds, seeds)
+            bench = Bench.of(self.backend, self.workload, observes=self.env.objective.observes, feed=self.env.feed)
+            self._runs[key] = bench.runs(kdamonds, seeds)
         return self._runs[key]

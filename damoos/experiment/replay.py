@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from damoos.errors import ConfigError
+from damoos.errors import ConfigError, InputError
 from damoos.tune.preset import Env
 from damoos.tune.space import Parameter, Space, Values
+from damoos.tune.strategies.base import Strategy
 
 from .table import Column, Table, read_tables
 from .task import Measured
@@ -39,6 +41,17 @@ class ReplayTask:
         """The highest worth of a point."""
         return max(_worth(scores) for scores in self.scores)
 
+    def under(self, strategy: Strategy) -> Self:
+        """The same; a strategy with kdamonds of its own is refused."""
+        strategy.check(self.space)
+        if strategy.brings is not None:
+            raise InputError(
+                f"brings kdamonds of its own, and only those of {self.name} were measured",
+                field=f"strategy {strategy.name}",
+                allowed="an env and a workload instead of a replay",
+            )
+        return self
+
     def measure(self, values: Values, seed: int, number: int) -> Measured:
         """One of the scores at the nearest point."""
         nearest = self._nearest(values)
@@ -46,6 +59,9 @@ class ReplayTask:
         drawn = 0 if len(scores) == 1 else int(np.random.default_rng([seed, number]).integers(len(scores)))
         score = max(scores[drawn], VIOLATION)
         return Measured(score, 1.0 if score <= VIOLATION else -1.0)
+
+    def subject(self, seed: int) -> None:
+        """Nothing: what was measured can't be watched."""
 
     def judge(self, values: Values) -> float:
         """The mean of the scores at the nearest point."""

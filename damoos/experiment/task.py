@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
+from damoos.tune.outcome import Trial
 from damoos.tune.space import Space, Values
+from damoos.tune.strategies.base import Strategy, Subject
 
 
 @dataclass(frozen=True)
 class Measured:
     """What one trial gave. `score`: larger is better; `excess`: by how much it passes the limit, feasible where not
-    above 0, None if it failed."""
+    above 0, None if it failed. `workload_time_s`: what it cost, s; 0 where nothing ran for it. `trial`: all that was
+    measured, for strategies that look at more than the score; None where there is no more."""
 
     score: float
     excess: float | None
+    workload_time_s: float = 0.0
+    trial: Trial | None = None
 
     @property
     def feasible(self) -> bool:
@@ -34,8 +39,16 @@ class Task(Protocol):
     @property
     def best(self) -> float: ...
 
+    def under(self, strategy: Strategy) -> Self:
+        """The same problem with the space that `strategy` searches, which may have kdamonds of its own. Raises
+        InputError if the strategy can't take the space, or if nothing here can run such kdamonds."""
+
     def measure(self, values: Values, seed: int, number: int) -> Measured:
         """One trial, as trial `number` of the course with that seed: a function of its arguments, noise included."""
+
+    def subject(self, seed: int) -> Subject | None:
+        """What a strategy may watch in the course with that seed, new for each course and a function of the seed; None
+        where nothing runs, and then strategies that watch can't take this task."""
 
     def judge(self, values: Values) -> float:
         """What the point is worth in truth: the score without noise, or the best estimate of it."""

@@ -7,6 +7,7 @@ it is gone, and asking is a BackendError. Sizes come out in bytes, whatever the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,16 +50,20 @@ def read_snapshot(control: Control, t_s: float, scheme: int = 0, kdamond: int = 
 
 
 def read_stats(control: Control, kdamond: int = 0) -> tuple[SchemeStats, ...]:
-    """The counters of each scheme; those that the kernel lacks are 0. Raises BackendError."""
+    """The counters of each scheme, those that the kernel lacks are 0, and its effective quota. Raises BackendError."""
     _update(control, "update_schemes_stats", kdamond)
     count = _nr_schemes(control, kdamond)
     found = _tree(control, f"{_context(kdamond)}/schemes")
-    return parse_stats(found, count, _address_unit(control, kdamond))
+    stats = parse_stats(found, count, _address_unit(control, kdamond))
+    if "#/contexts/#/schemes/#/quotas/effective_bytes" not in control.files:
+        return stats
+    quotas = read_effective_bytes(control, kdamond)
+    return tuple(replace(s, effective_bytes=size) for s, size in zip(stats, quotas, strict=True))
 
 
 def parse_stats(schemes: Mapping[str, str], count: int, address_unit: int) -> tuple[SchemeStats, ...]:
     """The counters in the files below `schemes/` (path there -> text); those that the kernel lacks are 0."""
-    names = list(SchemeStats.__dataclass_fields__)
+    names = [name for name in SchemeStats.__dataclass_fields__ if name != "effective_bytes"]
     stats = []
     for scheme in range(count):
         counters = {name: int(schemes.get(f"{scheme}/stats/{name}", "0")) for name in names}
@@ -70,7 +75,8 @@ def read_effective_bytes(control: Control, kdamond: int = 0) -> tuple[int, ...]:
     """The size quota in force of each scheme, bytes per reset interval; 0 is none (Linux 6.9+). Raises BackendError."""
     _update(control, "update_schemes_effective_quotas", kdamond)
     schemes = range(_nr_schemes(control, kdamond))
-    return tuple(int(_read(control, f"{_scheme(kdamond, s)}/quotas/effective_bytes")) for s in schemes)
+    unit = _address_unit(control, kdamond)
+    return tuple(unit * int(_read(control, f"{_scheme(kdamond, s)}/quotas/effective_bytes")) for s in schemes)
 
 
 def read_tuned_intervals(control: Control, kdamond: int = 0) -> tuple[int, int]:

@@ -63,7 +63,9 @@ def to_recording(
         "kdamond": None if asked is None else {"cpu_ms": _ms(result.kdamond_cpu_s)},
         "final_intervals": None if applied is None else {"sample_us": applied.sample_us, "aggr_us": applied.aggr_us},
         "scheme_stats": [
-            {"t_ms": _ms(result.runtime_s), "scheme": i, **vars(stats)} for i, stats in enumerate(result.scheme_stats)
+            {"t_ms": _ms(result.runtime_s), "scheme": i}
+            | {name: count for name, count in vars(stats).items() if name != "effective_bytes"}
+            for i, stats in enumerate(result.scheme_stats)
         ],
         "base_address": 0 if asked is not None and asked.context.ops == "paddr" else None,
         "maps": [] if trace is None else [[page, pages, area] for area, page, pages in trace.maps],

@@ -160,11 +160,11 @@ def _convergence(outcome: Outcome) -> Html:
 
 
 def _scheme(outcome: Outcome) -> Html:
-    rows = scheme_rows(outcome)
-    if not rows:
+    if outcome.best is None:
         return section("scheme", "The scheme", note="No trial stayed within the limit of the runtime overhead.")
     title = "The scheme" if helps(outcome) else "The best candidate (not recommended)"
-    pieces = [table(("knob", "value", "searched", "place"), [row[1:] for row in rows])]
+    rows = scheme_rows(outcome)
+    pieces = [table(("knob", "value", "searched", "place"), [row[1:] for row in rows])] if rows else []
     pieces.append(block(scheme_in_words(outcome)))
     if helps(outcome):
         pieces.append(Html(f"<p>{text(deployment(outcome)[0])}</p>"))

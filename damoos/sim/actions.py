@@ -26,6 +26,7 @@ from .state import (
     A_PAGEOUT,
     A_STAT,
     A_WILLNEED,
+    ACTED_ON,
     BACKGROUND,
     BLOCK,
     C_COLLAPSE,
@@ -39,6 +40,7 @@ from .state import (
     C_SWAPIN,
     C_WALK,
     C_WALK_ABSENT,
+    CORE_PAGE,
     DONE,
     HARD_OUT,
     HUGE,
@@ -56,9 +58,9 @@ from .state import (
 )
 from .steady import advance_steadily, steady_intervals
 from .tables import LIMIT_OPS, LIMIT_YOUNG, S_LIMITS
+from .targets import area_shift
 from .tiers import migrate, refresh_rates
 
-_PAGE = 4096
 # As a numpy integer, so that functions are not compiled again for the literal 1.
 _ONE = np.int64(1)
 _SLICE_US, _STEADY_SLICE_US = 5_000.0, 100_000.0
@@ -70,20 +72,23 @@ _PIECE = 128
 
 @kernel
 def act(st, k, start, end):
-    """Applies the action of scheme `k` to pages `start` to `end`; the bytes that the kernel then reports as applied."""
+    """Applies the action of scheme `k` to pages `start` to `end`; what the kernel then reports as applied, in core
+    addresses."""
     action = st.scheme[k, S_ACTION]
     if action == A_STAT:
         if st.scheme[k, S_LIMITS] & LIMIT_OPS != 0:
             _count_passing(st, k, start, end)
         return 0
     if st.n[PHYSICAL] == 1:
-        return _act_on_frames(st, k, action, start, end) * _PAGE
+        return _act_on_frames(st, k, action, start, end) * st.n[CORE_PAGE]
+    shift = area_shift(st, start)
+    start, end = start + shift, end + shift
     if action == A_LRU_PRIO or action == A_LRU_DEPRIO:
         return 0
     if action == A_MIGRATE:
-        return _migrate(st, k, start, end) * _PAGE
+        return _migrate(st, k, start, end) * st.n[CORE_PAGE]
     # madvise reports the whole length, or nothing on any error such as a hole, though mapped parts were processed.
-    applied = (end - start) * _PAGE if _mapped_whole(st, start, end) else 0
+    applied = (end - start) * st.n[CORE_PAGE] if _mapped_whole(st, start, end) else 0
     if action == A_PAGEOUT:
         _page_out(st, start, end)
     elif action == A_WILLNEED:
@@ -99,13 +104,16 @@ def act(st, k, start, end):
 @kernel
 def _count_passing(st, k, start, end):
     if st.n[PHYSICAL] == 0:
-        st.stats[k, ST_PASSED] += passing_pages(st, k, start, end) * _PAGE
+        shift = area_shift(st, start)
+        start, end = start + shift, end + shift
+        st.stats[k, ST_PASSED] += passing_pages(st, k, start, end) * st.n[CORE_PAGE]
         return
     for v in range(st.view_start.size):
         lo, hi = max(start, st.view_start[v]), min(end, st.view_end[v])
         if lo < hi:
             page = st.view_page[v] + lo - st.view_start[v]
-            st.stats[k, ST_PASSED] += passing_pages(st, k, page, page + hi - lo) * _PAGE
+            st.n[ACTED_ON] = v + 1
+            st.stats[k, ST_PASSED] += passing_pages(st, k, page, page + hi - lo) * st.n[CORE_PAGE]
 
 
 @kernel
@@ -120,6 +128,7 @@ def _act_on_frames(st, k, action, start, end):
         if lo < hi:
             covered += hi - lo
             page = st.view_page[v] + lo - st.view_start[v]
+            st.n[ACTED_ON] = v + 1
             applied += _act_on_folios(st, k, action, page, page + hi - lo)
             _work_if_much(st)
     st.f[UNDONE] += (end - start - covered) * st.c[C_WALK_ABSENT]
@@ -153,7 +162,7 @@ def _act_on_folios(st, k, action, start, end):
                 prioritise(st, i, X_PRIO if action == A_LRU_PRIO else X_DEPRIO, pages)
             applied += pages
         i += 1
-    st.stats[k, ST_PASSED] += applied * _PAGE
+    st.stats[k, ST_PASSED] += applied * st.n[CORE_PAGE]
     return applied
 
 
@@ -214,7 +223,7 @@ def _migrate(st, k, start, end):
             continue
         now, looked = migrate(st, at, after, st.scheme_dests[k])
         moved += now
-        st.stats[k, ST_PASSED] += looked * _PAGE
+        st.stats[k, ST_PASSED] += looked * st.n[CORE_PAGE]
         st.f[UNDONE] += now * st.c[C_MIGRATE] + looked * st.c[C_WALK]
         _work_if_much(st)
         at = after

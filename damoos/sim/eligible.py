@@ -9,10 +9,8 @@ from .jit import kernel
 from .memory import first_extent
 from .patterns import matches
 from .regions import left_of_window_bp, moving_sum
-from .state import CUR, NR_EXTENTS, NR_REGIONS
+from .state import CORE_PAGE, CUR, NR_EXTENTS, NR_REGIONS
 from .tiers import pages_on
-
-_PAGE = 4096
 
 
 @kernel
@@ -24,7 +22,7 @@ def eligible_bp(st, k, node):
     for i in range(st.n[NR_REGIONS]):
         start, end = st.start[cur, i], st.end[cur, i]
         rate = moving_sum(st.nr_accesses[cur, i], st.last_nr_accesses[cur, i], left_bp)
-        if not matches(st.scheme, k, (end - start) * _PAGE, rate, st.age[cur, i]):
+        if not matches(st.scheme, k, (end - start) * st.n[CORE_PAGE], rate, st.age[cur, i]):
             continue
         for v in range(st.view_start.size):
             lo, hi = max(start, st.view_start[v]), min(end, st.view_end[v])

@@ -14,6 +14,7 @@ from .actions import in_background
 from .attributes import schedule, set_intervals
 from .closely import advance_closely
 from .handle import handle_at
+from .idle import mark_checked
 from .intervals import tune_intervals
 from .jit import entry, kernel
 from .lru import is_filling, relieve
@@ -52,7 +53,6 @@ from .state import (
     DEBT,
     DONE,
     EXACT,
-    FOLLOWS,
     GOAL_AGGRS,
     KDAMOND_CPU,
     KERNEL,
@@ -87,14 +87,13 @@ _ROOM = 400
 
 @kernel
 def turn_on(st):
-    """Starts DAMON: the monitored ranges, cut by the minimal number of regions; all schedules begin now."""
+    """Starts DAMON: the first regions of all targets, cut by the minimal number of regions; all schedules begin now."""
     cur = st.n[CUR]
-    for i in range(st.range_start.size):
-        new_region(st, cur, i, st.range_start[i], st.range_end[i])
-    st.n[NR_REGIONS] = st.range_start.size
+    for i in range(st.first_start.size):
+        new_region(st, cur, i, st.first_start[i], st.first_end[i])
+    st.n[NR_REGIONS] = st.first_start.size
     count_pages(st)
-    # Only what was derived from mappings; given regions stayed whole.
-    if st.n[KERNEL] < V7_1 and st.n[FOLLOWS] == 1:
+    if st.n[KERNEL] < V7_1:
         split_evenly(st)
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
@@ -175,6 +174,7 @@ def _sample(st, n):
         if st.n[EXACT] == 1:
             advance_closely(st, wall, share)
             check_each(st)
+            mark_checked(st, np.int64(1))
             st.f[KDAMOND_CPU] += cpu
             done += 1
             continue
@@ -185,6 +185,7 @@ def _sample(st, n):
         else:
             advance_steadily(st, m, wall, share)
         check_accesses(st, m)
+        mark_checked(st, m)
         st.f[KDAMOND_CPU] += cpu * m
         if st.c[C_LIMIT_PAGES] > 0.0:
             relieve(st)
@@ -230,13 +231,13 @@ def _kdamond(st):
         split_regions(st)
     if passed >= st.n[NEXT_OPS]:
         st.n[NEXT_OPS] = passed + st.n[UPDATE_US] // max(1, st.n[SAMPLE_US])
-        if st.n[FOLLOWS] == 1:
+        if st.range_start.size > 0:
             set_regions(st, st.range_start, st.range_end)
 
 
-BEGIN, TURN_ON, SET_ATTRIBUTES, RUN, FINISH, ADVANCE = range(6)
-"""What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; go on until a time; the
-last sample; go on for a time."""
+BEGIN, TURN_ON, SET_ATTRIBUTES, SET_TARGETS, RUN, FINISH, ADVANCE = range(7)
+"""What `step` is asked to do: first sample and phase; DAMON on; other intervals after a commit; regions fitted to the
+targets' first ones after it; go on until a time; the last sample; go on for a time."""
 
 
 @kernel
@@ -248,6 +249,8 @@ def _step(st, what, until_us):
         turn_on(st)
     elif what == SET_ATTRIBUTES:
         set_intervals(st, st.n[ASKED_SAMPLE_US], st.n[ASKED_AGGR_US])
+    elif what == SET_TARGETS:
+        set_regions(st, st.first_start, st.first_end)
     elif what == FINISH:
         last_sample(st)
     else:

@@ -17,9 +17,7 @@ from .tables import (
     S_FIRST_FILTER,
     S_LAST_CORE_FILTER,
 )
-
-_TARGET = 0
-"""Index of the only target."""
+from .targets import SPAN, target_of
 
 
 @kernel
@@ -30,10 +28,13 @@ def core_verdict(st, k, start, end):
     filter allows is not looked at by the operations layer's filters.
     """
     s = st.scheme[k]
+    target = target_of(st, start)
+    base = target * SPAN
     for f in range(s[S_FIRST_FILTER], s[S_LAST_CORE_FILTER]):
         row = st.filter[f]
         low, high = row[FL_LOW], row[FL_HIGH]
         if row[FL_TYPE] == FILTER_ADDR:
+            low, high = low + base, high + base
             inside = False
             if end > low and start < high:
                 if start < low:
@@ -42,7 +43,7 @@ def core_verdict(st, k, start, end):
                     inside = True
                     end = min(end, high)
         else:
-            inside = low == _TARGET
+            inside = low == target
         if inside == (row[FL_MATCHING] != 0):
             return row[FL_ALLOW] == 0, row[FL_ALLOW] != 0, end
     return s[S_CORE_REJECTS] != 0, False, end

@@ -12,6 +12,7 @@ from .goals import feed_loop_next_input
 from .jit import kernel
 from .state import (
     AGGR_SAMPLES,
+    CORE_PAGE,
     CUR,
     GOAL_ACCESS_BP,
     GOAL_AGGRS,
@@ -25,7 +26,6 @@ from .state import (
 
 _INPUT = np.uint64(100_000_000)
 _BP = np.uint64(10_000)
-_PAGE = 4096
 
 
 @kernel
@@ -48,7 +48,7 @@ def _access_score_bp(st):
     cur = st.n[CUR]
     possible = observed = 0
     for i in range(st.n[NR_REGIONS]):
-        size = (st.end[cur, i] - st.start[cur, i]) * _PAGE
+        size = (st.end[cur, i] - st.start[cur, i]) * st.n[CORE_PAGE]
         possible += size * st.n[AGGR_SAMPLES]
         observed += size * st.nr_accesses[cur, i]
     return observed * 10_000 // max(possible * st.n[GOAL_ACCESS_BP] // 10_000, 1)

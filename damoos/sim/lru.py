@@ -12,6 +12,7 @@ from .jit import kernel
 from .memory import coalesce, evict_some, resident_pages
 from .rng import WORKLOAD, binomial, uniform
 from .state import (
+    ACTED_ON,
     C_LIMIT_PAGES,
     C_LRU_NOISE,
     C_PAGEOUT,
@@ -52,12 +53,14 @@ def touches(st, a):
 
 @kernel
 def old_share(st, i):
-    """Share of the pages in memory of extent `i` that have not been used since this was last asked; the others are
-    marked as seen. Asked for the first time, all have been."""
+    """Share of the pages in memory of extent `i` that have not been used since this was last asked or a check marked
+    them as idle (`idle`); the others are marked now. Asked for the first time, all but what checks marked have been."""
     now = int(touches(st, st.ext_area[i]) * _UNIT) + 1
     before = st.ext_more[i, X_SEEN]
     st.ext_more[i, X_SEEN] = now
-    return 0.0 if before == 0 else max(0.0, 1.0 - (now - before) / _UNIT)
+    used = 1.0 if before == 0 else min(1.0, (now - before) / _UNIT)
+    piece = st.n[ACTED_ON] - 1
+    return 1.0 - used * (1.0 - st.view_idle[piece]) if piece >= 0 else 1.0 - used
 
 
 @kernel

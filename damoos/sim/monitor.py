@@ -13,6 +13,7 @@ import math
 import numpy as np
 
 from .jit import kernel
+from .regions import sampled_end
 from .rng import GOLDEN, MONITOR, below, binomial, binomial_of_few, by_inversion, mixed, uniform, unit
 from .state import CUR, DRAW_SLOTS, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED
 
@@ -173,7 +174,7 @@ def check_accesses(st, n):
                 i += 1
             _draw_inside(st, view_area[v], hits, first, i)
         elif view_start[v] < e:
-            hits[first] += _draw_across(st, v, s, e, n)
+            hits[first] += _draw_across(st, v, s, sampled_end(st, s, e), n)
     greatest = 0
     for i in range(count):
         greatest = max(greatest, hits[i])
@@ -183,7 +184,8 @@ def check_accesses(st, n):
 
 @kernel
 def _draw_across(st, v, s, e, n):
-    # A draw for a region [s, e) over several areas, or one that a slow sweep passes; `v` is the first of their pieces.
+    # A draw for a region over several areas, or one that a slow sweep passes: from pages [s, e) of it; `v` is the first
+    # of their pieces.
     expected, swept = 0.0, 0
     lo = max(s, st.view_start[v])
     while lo < e:
@@ -206,7 +208,7 @@ def check_each(st):
     greatest = 0
     for i in range(st.n[NR_REGIONS]):
         s, e = st.start[cur, i], st.end[cur, i]
-        page = s + below(st.rng, MONITOR, e - s)
+        page = s + below(st.rng, MONITOR, sampled_end(st, s, e) - s)
         for v in range(st.view_start.size):
             if st.view_start[v] <= page < st.view_end[v]:
                 a = st.view_area[v]

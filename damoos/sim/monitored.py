@@ -10,6 +10,7 @@ half as many.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,10 +18,12 @@ from numpy.typing import NDArray
 
 from damoos.damon.kdamonds import Context
 
-from .layout import PAGE, Layout
+from .layout import PAGE, Layout, three_ranges
 from .remember import remember
+from .targets import SPAN
 
 Ints = NDArray[np.int64]
+Ranges = tuple[tuple[int, int], ...]
 
 FIRST_FRAME = 256
 """Pages below 1 MiB are not monitored unless asked for."""
@@ -31,51 +34,100 @@ _LARGE, _LARGE_CLUSTERS, _CLUSTERS = 256, 4, 6
 """Pages from which on a piece lies in a cluster of large ones; how many such clusters there are, and others."""
 _GAP, _SPREAD = 6, 2.5
 """Pages of others between pieces of a cluster; free memory between clusters, in parts of what is allocated."""
+_ONE_TARGET = ((0, 0, True),)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
     """Pieces [V] of areas, sorted by `start`: pages [start, end) are those of `area` from its `page` on.
 
-    `ranges`: what is monitored, None where that follows the process's mappings. `base_address`: of page 0, in bytes.
+    `targets` [W, 3]: see `targets.T_SHIFT`. `first`: the regions that monitoring begins with; `followed`: the ranges
+    that regions are fitted to as mappings change, none where they stay; both in pages, of all targets. `base_address`:
+    of page 0, in bytes; `unit`: bytes of a core address.
     """
 
     start: Ints
     end: Ints
     area: Ints
     page: Ints
-    ranges: tuple[tuple[int, int], ...] | None
+    targets: tuple[tuple[int, int, int], ...]
+    first: Ranges
+    followed: Ranges
     physical: bool
     base_address: int
+    unit: int = 1
 
     @property
     def arrays(self) -> dict[str, Ints]:
-        """The pieces by their names in `State`."""
-        return {"view_start": self.start, "view_end": self.end, "view_area": self.area, "view_page": self.page}
+        """What `State` has of it, by its names there."""
+        first, followed = (np.array(x, np.int64).reshape(-1, 2) for x in (self.first, self.followed))
+        return {
+            "view_start": self.start,
+            "view_end": self.end,
+            "view_area": self.area,
+            "view_page": self.page,
+            "target": np.array(self.targets, np.int64),
+            "first_start": first[:, 0],
+            "first_end": first[:, 1],
+            "range_start": followed[:, 0],
+            "range_end": followed[:, 1],
+        }
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The sizes of these arrays, by their names in `State`."""
+        return {"V": len(self.start), "W": len(self.targets), "F": len(self.first), "G": len(self.followed)}
 
 
 def view_of(context: Context, layout: Layout, memory_bytes: int, seed: int) -> View:
-    """What a context monitors of a process; its target's regions, if it has any, are what counts with fvaddr and paddr.
+    """What a context monitors of a process: its targets, each of which watches that process.
 
-    With paddr and no regions that is all memory of the machine, `memory_bytes`.
+    With vaddr a target's regions are what monitoring begins with, before they are fitted to the mappings; with fvaddr
+    and paddr they stay. With paddr and none that is all memory of the machine, `memory_bytes`.
     """
-    given = [(r.start, r.end) for target in context.targets for r in target.regions]
-    if context.ops == "paddr":
-        ranges = tuple((start // PAGE, end // PAGE) for start, end in given) or ((FIRST_FRAME, memory_bytes // PAGE),)
-        return _physical(layout, ranges, seed)
-    return _of_process(layout, tuple(given))
+    if context.ops != "paddr":
+        return _of_process(layout, given_to(context, layout.base_address), context.ops == "vaddr")
+    (given,) = given_to(context, 0)
+    return _physical(layout, given or ((FIRST_FRAME, memory_bytes // PAGE),), context.addr_unit, seed)
+
+
+def given_to(context: Context, base_address: int) -> tuple[Ranges, ...]:
+    """The regions that each target is given, in pages as numbered for all of them; `base_address`: of page 0, bytes."""
+    unit = context.addr_unit if context.ops == "paddr" else 1
+    return tuple(
+        tuple(
+            (t * SPAN + (r.start * unit - base_address) // PAGE, t * SPAN - (base_address - r.end * unit) // PAGE)
+            for r in target.regions
+        )
+        for t, target in enumerate(context.targets)
+    )
 
 
 @remember(64)
-def _of_process(layout: Layout, given: tuple[tuple[int, int], ...]) -> View:
+def _of_process(layout: Layout, given: tuple[Ranges, ...], follows: bool) -> View:
     start = np.array([a.start for a in layout.areas], np.int64)
     end = np.array([a.end for a in layout.areas], np.int64)
-    base = layout.base_address
-    fixed = tuple(((lo - base) // PAGE, -((base - hi) // PAGE)) for lo, hi in given) or None
-    return View(start, end, np.arange(len(start)), start, fixed, False, base)
+    shifts = np.arange(len(given))[:, None] * SPAN
+    mapped = three_ranges([(s, e) for _, s, e in layout.mapped]) if follows else []
+    followed = [_shifted(mapped, t * SPAN) for t in range(len(given))]
+    return View(
+        (start + shifts).ravel(),
+        (end + shifts).ravel(),
+        np.tile(np.arange(len(start)), len(given)),
+        np.tile(start, len(given)),
+        tuple((-t * SPAN, 0, len(own) > 0) for t, own in enumerate(given)),
+        tuple(r for own, ranges in zip(given, followed, strict=True) for r in own or ranges),
+        tuple(r for ranges in followed for r in ranges),
+        False,
+        layout.base_address,
+    )
 
 
-def _physical(layout: Layout, ranges: tuple[tuple[int, int], ...], seed: int) -> View:
+def _shifted(ranges: Iterable[tuple[int, int]], pages: int) -> Ranges:
+    return tuple((start + pages, end + pages) for start, end in ranges)
+
+
+def _physical(layout: Layout, ranges: Ranges, unit: int, seed: int) -> View:
     first, last = ranges[0][0], ranges[-1][1]
     draw = np.random.default_rng([seed, last])
     scale = max(1.0, (last - first) / _SMALL)
@@ -115,4 +167,4 @@ def _physical(layout: Layout, ranges: tuple[tuple[int, int], ...], seed: int) ->
     ordered = np.concatenate([np.array(cluster) for cluster in laid])
     area, page, size = np.array(pieces, np.int64)[ordered].T
     start = first + np.cumsum(gaps[ordered]) + np.concatenate(([0], np.cumsum(size)[:-1]))
-    return View(start, start + size, area.copy(), page.copy(), ranges, True, 0)
+    return View(start, start + size, area.copy(), page.copy(), _ONE_TARGET, ranges, (), True, 0, unit)

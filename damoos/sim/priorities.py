@@ -10,11 +10,10 @@ from .filters import core_verdict
 from .jit import kernel
 from .patterns import matches
 from .regions import left_of_window_bp, moving_sum, samples_per_aggregation
-from .state import AGGR_US, CUR, KERNEL, NR_REGIONS, V7_1, V7_3
+from .state import AGGR_US, CORE_PAGE, CUR, KERNEL, NR_REGIONS, V7_1, V7_3
 from .tables import LIMIT_CORE, Q_ESZ, Q_MIN_SCORE, S_LIMITS, S_SCORE, S_W_AGE, S_W_NR, SCORE_COLD, SCORE_HOT
 
 MAX_SCORE = 99
-_PAGE = 4096
 
 
 @kernel
@@ -63,7 +62,7 @@ def set_min_score(st, k):
         start, end, age = st.start[cur, i], st.end[cur, i], st.age[cur, i]
         nr = st.nr_accesses[cur, i]
         rate = moving_sum(nr, st.last_nr_accesses[cur, i], left_bp)
-        if not matches(st.scheme, k, (end - start) * _PAGE, rate, age):
+        if not matches(st.scheme, k, (end - start) * st.n[CORE_PAGE], rate, age):
             continue
         pages = end - start
         if filtered:
@@ -71,7 +70,7 @@ def set_min_score(st, k):
             if pages == 0:
                 continue
         points = score(st, k, nr, rate, age)
-        histogram[points] += pages * _PAGE
+        histogram[points] += pages * st.n[CORE_PAGE]
         most = max(most, points)
     esz = st.quota[k, Q_ESZ]
     total = histogram[most]

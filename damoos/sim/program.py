@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from damoos.workload.masim import MasimWorkload, Pattern
 from damoos.workload.pace import Pace
 
-from .layout import PAGE, Layout, lay_out, three_ranges
+from .layout import PAGE, Layout, lay_out
 from .machine import Machine
 from .remember import remember
 
@@ -25,7 +25,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """The address space, and what `State` has of the workload: sizes A, G, M, P, Q, and arrays by their names."""
+    """The address space, and what `State` has of the workload: sizes A, M, P, Q, and arrays by their names."""
 
     layout: Layout
     sizes: dict[str, int]
@@ -76,13 +76,12 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
     }
     for values in arrays.values():
         values.flags.writeable = False  # all runs of the workload begin from them
-    first_of = {"A": "area_start", "G": "range_start", "M": "map_start", "P": "phase_us", "Q": "pattern_area"}
+    first_of = {"A": "area_start", "M": "map_start", "P": "phase_us", "Q": "pattern_area"}
     return Program(layout, {size: len(arrays[name]) for size, name in first_of.items()}, arrays)
 
 
 def _address_space(layout: Layout) -> dict[str, Ints | Floats]:
     areas = layout.areas
-    ranges = three_ranges([(s, e) for _, s, e in layout.mapped])
     mapped = [(s, e) for _, s, e in layout.mapped if (s, e) not in layout.special]
     return {
         "area_start": np.array([a.start for a in areas], np.int64),
@@ -90,8 +89,6 @@ def _address_space(layout: Layout) -> dict[str, Ints | Floats]:
         "area_hot": np.array([a.hot_pages for a in areas], np.int64),
         "area_anon": np.array([a.anonymous for a in areas], np.int64),
         "area_phases": np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
-        "range_start": np.array([r[0] for r in ranges], np.int64),
-        "range_end": np.array([r[1] for r in ranges], np.int64),
         "map_start": np.array([m[0] for m in mapped], np.int64),
         "map_end": np.array([m[1] for m in mapped], np.int64),
     }

@@ -2,7 +2,8 @@
 
 Restates mm/damon/core.c damos_adjust_quota(), damos_set_effective_quota(), damos_quota_is_full(),
 damos_skip_charged_region() and the charging of damos_apply_scheme() of Linux 7.3, and where older kernels differ
-(`State.n[KERNEL]`). Sizes are bytes, positions pages, the clock counts timer ticks.
+(`State.n[KERNEL]`). Sizes are core addresses (bytes; with paddr over the address unit), positions pages, the
+clock counts timer ticks.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from .goals import goal_quota
 from .jit import kernel
 from .phases import is_running
 from .priorities import set_min_score
-from .state import C_SHARED, C_TICK, KERNEL, NOW, ST_QT, UNDONE, V6_18, V7_1, V7_3
+from .state import C_SHARED, C_TICK, CORE_PAGE, KERNEL, NOW, ST_QT, UNDONE, V6_18, V7_1, V7_3
 from .tables import (
     NOWHERE,
     Q_BEGUN,
@@ -33,10 +34,10 @@ from .tables import (
     S_SCORE,
     SCORE_SAME,
 )
+from .targets import target_of
 
-_PAGE = 4096
 _FIRST_THROUGHPUT = 4096 * 1024
-"""Bytes per ms that a time quota starts from, before anything was measured."""
+"""Core addresses per ms that a time quota starts from, before anything was measured."""
 _MOST = np.int64(2**63 - 1)
 
 
@@ -85,10 +86,10 @@ def set_effective_quota(st, k):
             throughput = whole * 1_000_000 + rest * 1_000_000 // q[Q_TOTAL_NS]
         in_time = throughput * s[S_MS] if s[S_MS] <= _MOST // max(throughput, 1) else _MOST
         if st.n[KERNEL] >= V7_3:
-            in_time = max(in_time, _PAGE)
+            in_time = max(in_time, st.n[CORE_PAGE])
         esz = min(esz, in_time)
         if V7_1 <= st.n[KERNEL] < V7_3:
-            esz = max(esz, _PAGE)
+            esz = max(esz, st.n[CORE_PAGE])
     if s[S_BYTES] > 0:
         esz = min(esz, s[S_BYTES])
     q[Q_ESZ] = esz
@@ -105,14 +106,14 @@ def is_full(st, k):
     """Whether nothing is left of the window. Kernel: damos_quota_is_full(); up to 7.0 a quota of 0 was no limit."""
     left = st.quota[k, Q_ESZ] - st.quota[k, Q_CHARGED]
     if st.n[KERNEL] >= V7_3:
-        return left < _PAGE
+        return left < st.n[CORE_PAGE]
     return left <= 0 and (st.quota[k, Q_ESZ] != 0 or st.n[KERNEL] >= V7_1)
 
 
 @kernel
 def room(st, k):
     """Whole pages that are left of the window, at least 0."""
-    return max(st.quota[k, Q_ESZ] - st.quota[k, Q_CHARGED], 0) // _PAGE
+    return max(st.quota[k, Q_ESZ] - st.quota[k, Q_CHARGED], 0) // st.n[CORE_PAGE]
 
 
 @kernel
@@ -128,7 +129,7 @@ def clock_ns(st):
 
 @kernel
 def charge(st, k, size, applied, end, begin_ns):
-    """Charges `size` bytes tried, of which `applied` worked, to the window; if it is full, the next resumes at `end`.
+    """Charges the `size` tried, of which `applied` worked, to the window; if it is full, the next resumes at `end`.
 
     `begin_ns`: `clock_ns` when the action began.
     """
@@ -150,12 +151,15 @@ KEEP, SKIP, CUT = np.int64(0), np.int64(1), np.int64(2)
 def resume(st, k, start, end, last):
     """What is to be done with region [start, end) since the last full window of scheme `k` ended inside the targets.
 
-    Returns (KEEP | SKIP | CUT, page of the cut). `last`: no region follows. Kernel: damos_skip_charged_region().
+    Returns (KEEP | SKIP | CUT, page of the cut). `last`: no region of its target follows.
+    Kernel: damos_skip_charged_region().
     """
     q = st.quota[k]
     at = q[Q_RESUME]
     if at == NOWHERE:
         return KEEP, at
+    if target_of(st, start) != target_of(st, at):
+        return SKIP, at
     newest = st.n[KERNEL] >= V7_3
     if last and not newest:
         q[Q_RESUME] = NOWHERE

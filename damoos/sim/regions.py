@@ -14,6 +14,7 @@ from .rng import GOLDEN, SPLIT, mixed
 from .state import (
     AGGR_US,
     CHECK_MIN,
+    CORE_PAGE,
     CUR,
     KERNEL,
     LAST_NR_REGIONS,
@@ -30,8 +31,10 @@ from .state import (
     V7_1,
     V7_3,
 )
+from .targets import T_GIVEN, target_of
 
 _PAGE = 4096
+_WHOLE_32 = 1 << 32
 _ONE, _NINE, _TEN, _S32 = np.uint64(1), np.uint64(9), np.uint64(10), np.uint64(32)
 
 
@@ -128,11 +131,12 @@ def apply_min_nr_regions(st):
 
     Kernel: damon_apply_min_nr_regions(), 7.1 and later; older ones only limited merging, to whole pages below.
     """
-    size = max(st.n[TOTAL_PAGES] * _PAGE // max(1, st.n[MIN_REGIONS]), _PAGE)
+    least = st.n[CORE_PAGE]
+    size = max(st.n[TOTAL_PAGES] * least // max(1, st.n[MIN_REGIONS]), least)
     if st.n[KERNEL] < V7_1:
-        st.n[SIZE_LIMIT] = size // _PAGE
+        st.n[SIZE_LIMIT] = size // least
         return
-    limit = -(-size // _PAGE)
+    limit = -(-size // least)
     # Merging keeps to the limit and splitting shortens, so only ranges or attributes that changed can break it.
     if limit == st.n[SIZE_LIMIT] and st.n[CHECK_MIN] == 0:
         return
@@ -155,16 +159,26 @@ def apply_min_nr_regions(st):
 
 @kernel
 def split_evenly(st):
-    """Cuts the ranges that DAMON starts with into pieces of about the size that the minimal number of regions gives.
+    """Cuts the ranges that were derived from a target's mappings into pieces of about the size that the minimal number
+    of regions gives, by the size of that target. Regions that were given stay whole.
 
     Kernel: damon_va_evenly_split_region() by __damon_va_init_regions(), up to 7.0.
     """
-    size = max(st.n[TOTAL_PAGES] * _PAGE // max(1, st.n[MIN_REGIONS]), _PAGE)
     cur, count = st.n[CUR], st.n[NR_REGIONS]
-    to, out = 1 - cur, 0
+    to, out, size = 1 - cur, 0, 0
     for i in range(count):
+        t = target_of(st, st.start[cur, i])
+        if i == 0 or t != target_of(st, st.start[cur, i - 1]):
+            total = 0
+            for j in range(i, count):
+                if target_of(st, st.start[cur, j]) == t:
+                    total += st.end[cur, j] - st.start[cur, j]
+            size = max(total * _PAGE // max(1, st.n[MIN_REGIONS]), _PAGE)
         copy_region(st, cur, i, to, out)
         pages = st.end[cur, i] - st.start[cur, i]
+        if st.target[t, T_GIVEN] == 1:
+            out += 1
+            continue
         pieces = pages * _PAGE // size
         for _ in range(1, pieces):
             cut_copy(st, to, out, st.start[to, out] + pages // pieces)
@@ -318,6 +332,19 @@ def count_pages(st):
     for i in range(st.n[NR_REGIONS]):
         total += st.end[cur, i] - st.start[cur, i]
     st.n[TOTAL_PAGES], st.n[CHECK_MIN] = total, 1
+
+
+@kernel
+def sampled_end(st, start, end):
+    """Up to where pages of the region [start, end) are drawn for access checks.
+
+    Kernel: damon_rand() up to 7.2 took the size modulo 2^32, and 2^32 for what is a multiple of it.
+    """
+    most = _WHOLE_32 // st.n[CORE_PAGE]
+    if end - start <= most or st.n[KERNEL] >= V7_3:
+        return end
+    part = (end - start) % most
+    return start + (part if part > 0 else most)
 
 
 @kernel

@@ -16,6 +16,7 @@ from .regions import copy_region, left_of_window_bp, moving_sum
 from .state import (
     A_STAT,
     AGGR_US,
+    CORE_PAGE,
     CUR,
     KERNEL,
     NR_REGIONS,
@@ -39,8 +40,7 @@ from .state import (
     WALK_NEXT,
 )
 from .tables import LIMIT_CORE, LIMIT_QUOTA, Q_ACTIVE, Q_ALLOWED, Q_DUE, Q_MIN_SCORE, S_LIMITS
-
-_PAGE = 4096
+from .targets import is_last_of_target
 
 
 @kernel
@@ -100,11 +100,11 @@ def apply_schemes(st):
             if schemes[k, S_LIMITS] == 0:
                 if _exhausted(st, k):
                     continue
-                if matches(schemes, k, (end[out] - start[out]) * _PAGE, rate, age[out]):
+                if matches(schemes, k, (end[out] - start[out]) * st.n[CORE_PAGE], rate, age[out]):
                     _apply(st, k, start[out], end[out])
                     if schemes[k, S_ACTION] != A_STAT:
                         age[out] = 0
-                if i == count:
+                if is_last_of_target(st, cur, out, i):
                     st.stats[k, ST_SNAPSHOTS] += 1
             else:
                 st.n[WALK_NEXT] = i
@@ -155,11 +155,14 @@ def _finds_nothing(st, cur, left_bp):
                 found += (youngest <= age[i]) & (age[i] <= oldest)
             for i in range(count if found > 0 else 0):
                 rate = moving_sum(nr[i], last[i], left_bp)
-                if matches(st.scheme, k, (end[i] - start[i]) * _PAGE, rate, age[i]):
+                if matches(st.scheme, k, (end[i] - start[i]) * st.n[CORE_PAGE], rate, age[i]):
                     return False
     for k in range(st.scheme.shape[0]):
-        if st.quota[k, Q_DUE] != 0 and count > 0 and not _exhausted(st, k):
-            st.stats[k, ST_SNAPSHOTS] += 1
+        if st.quota[k, Q_DUE] != 0:
+            for i in range(count if st.target.shape[0] > 1 else min(count, 1)):
+                last = st.target.shape[0] == 1 or is_last_of_target(st, cur, i, i + 1)
+                if last and not _exhausted(st, k):
+                    st.stats[k, ST_SNAPSHOTS] += 1
     return True
 
 
@@ -200,7 +203,7 @@ def _exhausted(st, k):
 @kernel
 def _apply(st, k, start, end):
     applied = act(st, k, start, end)
-    _count(st, k, (end - start) * _PAGE, applied)
+    _count(st, k, (end - start) * st.n[CORE_PAGE], applied)
 
 
 @kernel
@@ -221,7 +224,7 @@ def _apply_within_limits(st, k, cur, out, rate):
     if quota:
         if is_full(st, k):
             return out
-        what, page = resume(st, k, start[out], end[out], st.n[WALK_NEXT] == st.n[NR_REGIONS])
+        what, page = resume(st, k, start[out], end[out], is_last_of_target(st, cur, out, st.n[WALK_NEXT]))
         if what == CUT:
             if not cut(st, cur, out, page):
                 return out
@@ -237,12 +240,12 @@ def _apply_within_limits(st, k, cur, out, rate):
             return out
     if _exhausted(st, k):
         return out
-    size = (end[out] - start[out]) * _PAGE
+    size = (end[out] - start[out]) * st.n[CORE_PAGE]
     if matches(st.scheme, k, size, rate, age[out]) and (
         not quota or not is_limited(st, k) or _scores(st, k, cur, out, rate)
     ):
         _try(st, k, cur, out, quota)
-    if st.n[WALK_NEXT] == st.n[NR_REGIONS]:
+    if is_last_of_target(st, cur, out, st.n[WALK_NEXT]):
         st.stats[k, ST_SNAPSHOTS] += 1
     return out
 
@@ -255,14 +258,14 @@ def _scores(st, k, cur, out, rate):
 @kernel
 def _try(st, k, cur, out, quota):
     start, end = st.start[cur], st.end[cur]
-    size = (end[out] - start[out]) * _PAGE
+    size = (end[out] - start[out]) * st.n[CORE_PAGE]
     if quota and is_limited(st, k):
         left = room(st, k)
         if left == 0:
             st.stats[k, ST_NR_TRIED] += 1
             return
         if left < end[out] - start[out] and cut(st, cur, out, start[out] + left):
-            size = left * _PAGE
+            size = left * st.n[CORE_PAGE]
     if st.scheme[k, S_LIMITS] & LIMIT_CORE != 0:
         rejected, allowed, upto = core_verdict(st, k, start[out], end[out])
         st.quota[k, Q_ALLOWED] = allowed
@@ -270,7 +273,7 @@ def _try(st, k, cur, out, quota):
             cut(st, cur, out, upto)
             # Older kernels charged and counted what the region was before.
             if st.n[KERNEL] >= V7_3:
-                size = (end[out] - start[out]) * _PAGE
+                size = (end[out] - start[out]) * st.n[CORE_PAGE]
         if rejected:
             return
     begin = clock_ns(st)

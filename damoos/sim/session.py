@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,9 +21,10 @@ from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
 
 from . import engine
+from .commit import Successor, successors, targets_of, with_schemes, with_targets
 from .layout import PAGE
 from .machine import Machine
-from .monitored import view_of
+from .monitored import View, given_to, view_of
 from .program import compile_program
 from .start import build_state, columns_in_use
 from .state import (
@@ -32,6 +34,7 @@ from .state import (
     ASKED_SAMPLE_US,
     C_FAULT,
     C_STALL,
+    CORE_PAGE,
     CUR,
     DONE,
     GOAL_ACCESS_BP,
@@ -48,22 +51,23 @@ from .state import (
     NR_SAMPLES,
     NR_TRACE_REGIONS,
     NR_TRACE_ROWS,
-    PASSED,
     RSS_INTEGRAL,
-    S_APPLY_US,
-    S_NEXT,
     SAMPLE_US,
     SHOWN,
+    ST_PASSED,
+    ST_SIZE,
+    ST_SZ_APPLIED,
+    ST_SZ_TRIED,
     SUM_REGIONS,
     SWAP_IN,
     SWAP_OUT,
     UPDATE_US,
     WATERMARKS,
     State,
-    with_room,
 )
-from .support import check_supported, versions
-from .tables import G_LAST, Q_ACTIVE, S_FIRST_GOAL, S_LAST_GOAL, scheme_tables
+from .support import check_begin, check_supported, versions
+from .tables import Q_ESZ, address_unit, scheme_tables
+from .targets import SPAN
 
 
 def in_units(columns: NDArray[np.float64], rss_base_bytes: int | NDArray[np.int64]) -> Samples:
@@ -104,7 +108,9 @@ class SimSession:
     ) -> None:
         if kdamonds is not None:
             check_supported(kdamonds, machine)
+            check_begin(kdamonds)
         self._backend, self._machine, self._workload, self._seed = backend, machine, workload, seed
+        self._pace = pace
         self._asked = kdamonds
         self._applied: Kdamonds | None = None
         self._samples: list[np.ndarray] = []
@@ -112,7 +118,7 @@ class SimSession:
         self._result: Result | None = None
         self._closed = False
         context = kdamonds.context if kdamonds is not None else _NO_CONTEXT
-        view = view_of(context, compile_program(workload, machine, pace).layout, machine.memory_bytes, seed)
+        view = self._first_view = self._view(context)
         self._base, self._physical = view.base_address, view.physical
         self._state, self._layout = build_state(
             workload,
@@ -173,9 +179,12 @@ class SimSession:
             raise BackendError("commit: this run was started without DAMON; start it with kdamonds to change them")
         check_supported(kdamonds, self._machine)
         context = kdamonds.context
-        if (context.ops, context.targets) != (self._applied.context.ops, self._applied.context.targets):
-            raise BackendError("commit: what is monitored can't be changed while a simulated run goes on")
+        before = self._applied.context
+        if (context.ops, address_unit(context)) != (before.ops, address_unit(before)):
+            raise BackendError("commit: the operations set and the address unit stay while a simulated run goes on")
+        after = successors(context.targets, len(self._state.target))
         self._set_schemes(context)
+        self._set_targets(context, after)
         n, asked = self._state.n, _attributes(context)
         changed = any(n[i] != value for i, value in asked.items())
         n[ASKED_SAMPLE_US], n[ASKED_AGGR_US] = asked.pop(SAMPLE_US), asked.pop(AGGR_US)
@@ -200,21 +209,26 @@ class SimSession:
         state = self._state
         cur, count = int(state.n[CUR]), int(state.n[NR_REGIONS])
         counters = state.last_nr_accesses if state.n[NR_AGGREGATIONS] > 0 else state.nr_accesses
-        start = state.start[cur, :count] * PAGE + self._base
-        end = state.end[cur, :count] * PAGE + self._base
+        target = self._targets_of(state.start[cur, :count])
+        base = self._base - target * SPAN * PAGE
         return Snapshot(
             t_s=self.now_s,
-            start=start,
-            end=end,
+            start=state.start[cur, :count] * PAGE + base,
+            end=state.end[cur, :count] * PAGE + base,
             nr_accesses=counters[cur, :count].astype(np.int64),
             age=state.age[cur, :count].astype(np.int64),
             sample_us=int(state.n[SAMPLE_US]),
             aggr_us=int(state.n[AGGR_US]),
+            target=target,
         )
 
     def stats(self) -> tuple[SchemeStats, ...]:
         """The counters of each scheme so far."""
-        return tuple(SchemeStats(*row) for row in self._state.stats.tolist())
+        state = self._state
+        rows = np.column_stack((state.stats, state.quota[:, Q_ESZ]))
+        # The kernel counts sizes in core addresses.
+        rows[:, _STATS_OF_SIZE] *= PAGE // state.n[CORE_PAGE]
+        return tuple(SchemeStats(*row) for row in rows.tolist())
 
     def placed(self) -> tuple[Placed, ...]:
         """Where the workload's regions lie."""
@@ -260,28 +274,32 @@ class SimSession:
         self._until_us[0] = until_us
         return bool(engine.step(self._addresses, what, self._until_us, self._shown))
 
+    def _view(self, context: Context) -> View:
+        layout = compile_program(self._workload, self._machine, self._pace).layout
+        return view_of(context, layout, self._machine.memory_bytes, self._seed)
+
     def _set_schemes(self, context: Context) -> None:
-        # By index: a scheme that was there keeps its counters, schedule and quota, a goal what it measured.
-        old, asked = self._state, scheme_tables(context, self._base, self._state.node_room.size)
-        new = asked._replace(scheme=asked.scheme.copy(), quota=asked.quota.copy(), goal=asked.goal.copy())
-        kept = min(len(old.scheme), len(new.scheme))
-        new.scheme[:kept, S_NEXT] = old.scheme[:kept, S_NEXT]
-        for row in new.scheme[kept:]:
-            row[S_NEXT] = old.n[PASSED] + (row[S_APPLY_US] or old.n[AGGR_US]) // max(1, old.n[SAMPLE_US])
-        new.quota[:kept, :Q_ACTIVE] = old.quota[:kept, :Q_ACTIVE]
-        for k in range(kept):
-            (was, until), (now, end) = old.scheme[k, _GOALS], new.scheme[k, _GOALS]
-            goals = min(until - was, end - now)
-            new.goal[now : now + goals, G_LAST] = old.goal[was : was + goals, G_LAST]
-        self._state = with_room(
-            old,
-            context.nr_regions.max,
-            new.sizes,
-            columns_in_use(self._machine, context.schemes, physical=self._physical),
-        )
-        self._addresses[0] = self._state.address
-        for name, rows in new._asdict().items():
-            getattr(self._state, name)[:] = rows
+        tables = scheme_tables(context, self._base, self._state.node_room.size)
+        columns = columns_in_use(self._machine, context.schemes, physical=self._physical)
+        self._use(with_schemes(self._state, tables, context.nr_regions.max, columns))
+
+    def _set_targets(self, context: Context, after: Sequence[Successor]) -> None:
+        targets = tuple(context.targets[s.asked] for s in after)
+        same = [s.before for s in after] == list(range(len(self._state.target)))
+        if same and not any(target.regions for target in targets):
+            return
+        context = dataclasses.replace(context, targets=targets)
+        # With paddr the workload's pages stay where they are, whatever is monitored.
+        view = self._first_view if self._physical else self._view(context)
+        self._use(with_targets(self._state, after, view, given_to(context, self._base)))
+        self._step(engine.SET_TARGETS)
+
+    def _use(self, state: State) -> None:
+        self._state = state
+        self._addresses[0] = state.address
+
+    def _targets_of(self, pages: NDArray[np.int64]) -> NDArray[np.int64]:
+        return targets_of(pages) if len(self._state.target) > 1 else np.zeros_like(pages)
 
     def empty_buffers(self) -> None:
         """Makes room for more samples and traces."""
@@ -389,4 +407,5 @@ def _has_watermarks(context: Context) -> bool:
 
 
 _NO_CONTEXT = Context()
-_GOALS = [S_FIRST_GOAL, S_LAST_GOAL]
+_STATS_OF_SIZE = [ST_SZ_TRIED, ST_SZ_APPLIED, ST_PASSED, ST_SIZE]
+"""Columns of a scheme's statistics, its effective quota behind them, that are sizes."""

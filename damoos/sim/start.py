@@ -56,9 +56,9 @@ from .state import (
     C_WAIT,
     C_WALK,
     C_WALK_ABSENT,
+    CORE_PAGE,
     EXACT,
     FIELDS,
-    FOLLOWS,
     HUGE,
     KERNEL,
     LAST_RSS,
@@ -127,26 +127,26 @@ def _first_state(
     # What all runs of the same begin with.
     program = compile_program(workload, machine, pace)
     layout = program.layout
-    traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
-    sizes = program.sizes | room_for(max_nr_regions, program.sizes["A"]) | traced | schemes.sizes
-    nodes = machine.nodes or (Node(),)
     view = view or view_of(Context(), layout, 0, 0)
-    sizes |= {"N": len(nodes), "Y": columns, "V": len(view.start)}
-    if view.ranges is not None:
-        sizes["G"] = len(view.ranges)
+    traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
+    sizes = (
+        program.sizes
+        | room_for(max(max_nr_regions, len(view.first) + len(view.followed)), program.sizes["A"])
+        | traced
+        | schemes.sizes
+    )
+    nodes = machine.nodes or (Node(),)
+    sizes |= {"N": len(nodes), "Y": columns} | view.sizes
     sizes["P+1"], sizes["T+1"], sizes["N+1"] = sizes["P"] + 1, sizes["T"] + 1, sizes["N"] + 1
     state = allocate(sizes)
-    ranges = (
-        {} if view.ranges is None else dict(zip(("range_start", "range_end"), np.array(view.ranges).T, strict=True))
-    )
-    for name, values in (program.arrays | view.arrays | ranges).items():
+    for name, values in (program.arrays | view.arrays).items():
         getattr(state, name)[:] = values
     for name, rows in schemes._asdict().items():
         getattr(state, name)[:] = rows
     n, f = state.n, state.f
     n[TRACE] = trace
     n[KERNEL] = kernel_number(machine.kernel)
-    n[PHYSICAL], n[FOLLOWS] = view.physical, view.ranges is None
+    n[PHYSICAL], n[CORE_PAGE] = view.physical, PAGE // view.unit
     state.c[:] = _costs(machine, pace, physical=view.physical)
     state.draw_n[:] = n[SEEN_PHASE] = -1
     state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]

@@ -51,8 +51,9 @@ HUGE = 58  # pages in huge mappings
 RATES_STALE = 59  # whether what patterns' accesses cost must be worked out anew
 MIGRATED = 60  # pages moved between nodes
 PHYSICAL = 61  # whether physical memory is monitored
-FOLLOWS = 62  # whether what is monitored follows the process's mappings
-CAME_IN = 63  # pages that had come into memory when `lru.is_filling` was last asked, less a constant
+CAME_IN = 62  # pages that had come into memory when `lru.is_filling` was last asked, less a constant
+CORE_PAGE = 63  # core addresses that a page takes: 4096, with paddr over the address unit
+ACTED_ON = 70  # 1 + the piece in `view_start` whose pages an action of physical memory is taken to, 0: none
 N_SIZE = 72
 
 V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
@@ -160,9 +161,9 @@ class SchemeTables(NamedTuple):
 class State(Arena):
     """Arrays of one run, all in one block of memory; an annotation is a field's only declaration: dtype and shape.
 
-    Sizes: A areas, V pieces of areas, G monitored ranges, M mapped ranges, P phases, Q patterns, R region capacity,
-    E extent capacity, K schemes, J goals, L filters, N nodes (1 without tiers), Y columns of `ext_more` in use,
-    T traced aggregations, X traced regions.
+    Sizes: A areas, V pieces of areas, W targets, F first regions, G ranges followed, M mapped ranges, P phases,
+    Q patterns, R region capacity, E extent capacity, K schemes, J goals, L filters, N nodes (1 without tiers),
+    Y columns of `ext_more` in use, T traced aggregations, X traced regions.
     """
 
     table: Annotated[Ints, TABLE]  # where the others are, see `arena` and `handle`
@@ -196,7 +197,12 @@ class State(Arena):
     view_end: Annotated[Ints, "V"]
     view_area: Annotated[Ints, "V"]  # whose pieces they are
     view_page: Annotated[Ints, "V"]  # the area's page that a piece begins with
-    range_start: Annotated[Ints, "G"]  # pages, what is monitored
+    view_idle: Annotated[Floats, "V"]  # share of its pages that checks have marked as idle and nothing has used since
+    view_touched: Annotated[Floats, "V"]  # accesses per page up to when that was worked out
+    target: Annotated[Ints, "W", 3]  # see targets.T_SHIFT
+    first_start: Annotated[Ints, "F"]  # pages, the regions that monitoring begins with
+    first_end: Annotated[Ints, "F"]
+    range_start: Annotated[Ints, "G"]  # pages, what regions are fitted to from time to time; none: they stay
     range_end: Annotated[Ints, "G"]
     map_start: Annotated[Ints, "M"]  # pages, what is mapped and not special
     map_end: Annotated[Ints, "M"]
@@ -264,16 +270,16 @@ def room_for(max_nr_regions: int, n_areas: int) -> dict[str, int]:
     return {"R": regions, "E": 4 * regions + 64}
 
 
-def with_room(state: State, max_nr_regions: int, schemes: Mapping[str, int], columns: int = 0) -> State:
-    """A state that has room for that many regions, at least that many columns of `ext_more` and exactly the `schemes`
-    (sizes): the same, or a copy of it."""
+def with_room(state: State, max_nr_regions: int, exactly: Mapping[str, int], columns: int = 0) -> State:
+    """A state that has room for that many regions, at least that many columns of `ext_more` and `exactly` those sizes
+    of its shapes: the same, or a copy of it."""
     sizes = dict(state.plan.sizes)
     wanted = room_for(max_nr_regions, sizes["A"]) | {"Y": columns}
-    if {**sizes, **schemes} == sizes and sizes["R"] >= wanted["R"] and sizes["Y"] >= columns:
+    if {**sizes, **exactly} == sizes and sizes["R"] >= wanted["R"] and sizes["Y"] >= columns:
         return state
     for name, size in wanted.items():
         sizes[name] = max(sizes[name], size)
-    copy = allocate({**sizes, **schemes})
+    copy = allocate({**sizes, **exactly})
     for field in FIELDS[1:]:
         old, new = getattr(state, field.name), getattr(copy, field.name)
         common = tuple(slice(min(a, b)) for a, b in zip(old.shape, new.shape, strict=True))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.metadata import version
 
-from damoos.damon.features import missing_on
-from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.features import kernel_version, missing_on
+from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.damon.quotas import MEMCG_METRICS, NODE_METRICS, QuotaGoal
 from damoos.damon.schemes import Action, Scheme
 from damoos.damon.validation import validate
 from damoos.errors import BackendError, KdamondsError
 
+from .layout import PAGE
 from .machine import Machine
 from .remember import remember
 from .state import ACTIONS
@@ -20,9 +21,11 @@ WORKLOAD_CGROUP = "/workload"
 """The simulated workload's cgroup."""
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
-    "targets": "only one target of one context and kdamond is simulated",
-    "addr_unit": "only 1 is simulated",
+    "kdamonds": "only one kdamond with one context is simulated",
+    "addr_unit": f"only up to {PAGE} bytes is simulated",
 }
+_ADDRESSES = 1 << 47
+"""Bytes of address space that a process has on x86-64."""
 
 
 def idle_actions(machine: Machine) -> dict[str, str]:
@@ -49,27 +52,48 @@ def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
     if len(kdamonds.kdamonds) != 1 or len(contexts) != 1:
         raise _no("kdamonds", len(kdamonds.kdamonds), "one kdamond with one context")
     context = contexts[0]
-    if len(context.targets) != 1:
-        raise _no(
-            "targets", f"{len(context.targets)} targets", "one target, the workload itself or the machine's memory"
-        )
-    regions = context.targets[0].regions
-    if context.ops == "vaddr" and regions:
-        raise _no("targets[0].regions", f"{len(regions)} regions", "none with vaddr; they are what fvaddr monitors")
-    if context.ops == "fvaddr" and not regions:
+    _check_targets(context, machine)
+    for i, scheme in enumerate(context.schemes):
+        _check_scheme(f"schemes[{i}]", scheme, machine, context.ops)
+
+
+def check_begin(kdamonds: Kdamonds) -> None:
+    """Raises KdamondsError for what can be committed but makes no sense to begin with."""
+    context = kdamonds.context
+    if context.ops == "fvaddr" and not any(target.regions for target in context.targets):
         raise KdamondsError(
-            "fvaddr monitors nothing but the regions of its target",
+            "fvaddr monitors nothing but the regions of its targets",
             field="targets[0].regions",
             value=0,
             allowed="at least one region",
         )
+
+
+def _check_targets(context: Context, machine: Machine) -> None:
+    targets = context.targets
+    if not targets:
+        raise _no("targets", "none", "at least one target, the workload itself or the machine's memory")
     if context.ops == "paddr":
-        if context.addr_unit != 1:
-            raise _no("addr_unit", context.addr_unit, "1")
-        if not regions:
+        _check_address_unit(context.addr_unit, machine)
+        if not targets[0].regions:
             _check_memory("targets[0].regions", "all physical memory", machine)
-    for i, scheme in enumerate(context.schemes):
-        _check_scheme(f"schemes[{i}]", scheme, machine, context.ops)
+    for i, target in enumerate(targets if len(targets) > 1 else ()):
+        if target.regions and target.regions[-1].end > _ADDRESSES:
+            raise _no(f"targets[{i}].regions[-1].end", target.regions[-1].end, f"up to {_ADDRESSES} in several targets")
+
+
+def _check_address_unit(unit: int, machine: Machine) -> None:
+    if unit & (unit - 1):
+        if kernel_version(machine.kernel) >= (7, 3):
+            raise KdamondsError(
+                "the smallest region size would be no power of two",
+                field="addr_unit",
+                value=unit,
+                allowed="a power of two",
+            ).answered("-EINVAL")
+        raise _no("addr_unit", unit, "powers of two")
+    if unit > PAGE:
+        raise _no("addr_unit", unit, f"up to {PAGE}")
 
 
 def _check_kernel(kdamonds: Kdamonds, machine: Machine) -> None:

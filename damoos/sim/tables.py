@@ -134,8 +134,10 @@ _SCORED = {
 
 @remember(64)
 def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> SchemeTables:
-    """The schemes of a context, not applied yet; sizes in bytes, saturated to 63 bits; `base_address`: of page 0."""
+    """The schemes of a context, not applied yet; sizes in core addresses, saturated to 63 bits; `base_address`: of page
+    0, in bytes."""
     scheme = np.zeros((len(context.schemes), S_SIZE), np.int64)
+    unit = address_unit(context)
     goals: list[list[int]] = []
     filters: list[list[int]] = []
     for row, s in zip(scheme, context.schemes, strict=True):
@@ -147,9 +149,9 @@ def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> Sch
         goals += [_goal_row(goal) for goal in s.quotas.goals if goal.target_value > 0]
         row[S_LAST_GOAL] = len(goals)
         row[S_FIRST_FILTER] = len(filters)
-        filters += [_filter_row(f, base_address) for f in s.core_filters]
+        filters += [_filter_row(f, base_address, unit) for f in s.core_filters]
         row[S_LAST_CORE_FILTER] = len(filters)
-        filters += [_filter_row(f, base_address) for f in s.ops_filters]
+        filters += [_filter_row(f, base_address, unit) for f in s.ops_filters]
         row[S_LAST_FILTER] = len(filters)
         row[S_CORE_REJECTS], row[S_OPS_REJECTS] = default_rejects(s.core_filters, s.ops_filters)
     quota = np.zeros((len(scheme), Q_SIZE), np.int64)
@@ -175,6 +177,11 @@ def _dest_rows(context: Context, nr_nodes: int) -> np.ndarray:
         for node, weight in [(d.id, d.weight) for d in s.dests] if weighted else [(s.target_nid, 1)]:
             row[node if 0 <= node < nr_nodes else nr_nodes] += weight
     return rows
+
+
+def address_unit(context: Context) -> int:
+    """Bytes of a core address: `addr_unit`, which only paddr heeds."""
+    return context.addr_unit if context.ops == "paddr" else 1
 
 
 def default_rejects(core: tuple[Filter, ...], ops: tuple[Filter, ...]) -> tuple[bool, bool]:
@@ -230,11 +237,11 @@ def _goal_row(goal: QuotaGoal) -> list[int]:
     return [METRICS[goal.target_metric], min(goal.target_value, _I63), min(goal.current_value, _I63), -1, goal.nid]
 
 
-def _filter_row(f: Filter, base_address: int) -> list[int]:
+def _filter_row(f: Filter, base_address: int, unit: int) -> list[int]:
     low = high = 0
     if f.type == "addr":
         # The kernel rounds both ends down to its smallest region size.
-        low, high = ((min(x, _I63) - base_address) // _PAGE for x in (f.addr_start, f.addr_end))
+        low, high = ((min(x * unit, _I63) - base_address) // _PAGE for x in (f.addr_start, f.addr_end))
     elif f.type == "target":
         low = f.damon_target_idx
     elif f.type == "hugepage_size":

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from damoos.backend.result import Result
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import HostError, SetUpError
+from damoos.workload.recording import Recording, read_recording, write_recording
 
 from .detail import Detail
 from .journal import Journal
 from .objective import run_of
 from .outcome import Run, Trial
 from .request import Phase, Progress
-from .trial import Bench, OneRun
+from .trial import Bench
+from .watching import recording_path, watch
+
+_Any = TypeVar("_Any")
 
 OnProgress = Callable[[Progress], None]
 
@@ -28,7 +34,8 @@ SET_UPS_IN_A_ROW = 3
 @dataclass
 class Meter:
     """Runs on the bench through the journal's memory. `workload_time_s`: what this call has really run, s, in
-    `nr_runs` runs; `charged_s`: the same with what earlier calls ran and the journal remembered.
+    `nr_runs` runs; `charged_s`: the same with what earlier calls ran and the journal remembered;
+    `max_workload_time_s`: at how much of that the search ends.
 
     Simulated runs are remembered in groups and run again for a picture. Others cost a workload's time each, so each is
     remembered by itself, and of those with `detail_seed` what reports show of them.
@@ -39,12 +46,14 @@ class Meter:
     tell: OnProgress
     repeats: int
     detail_seed: int
+    max_workload_time_s: float | None = None
     phase: Phase = "baseline"
     done: int = 0
     total: int = 0
     best_score: float | None = None
     workload_time_s: float = 0.0
     charged_s: float = 0.0
+    search_s: float = 0.0
     nr_runs: int = 0
     failed_set_ups: int = 0
     _telling: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -63,9 +72,20 @@ class Meter:
         """Tells that `more` steps are done."""
         self.done += more
         self.total = max(self.total, self.done)
-        left = (self.total - self.done) * (self.repeats if self.phase == "search" else 1)
-        time_s = self.workload_time_s
-        self.tell(Progress(self.phase, self.done, self.total, self.best_score, time_s, self.nr_runs, left, note))
+        self.tell(
+            Progress(
+                self.phase,
+                self.done,
+                self.total,
+                self.best_score,
+                self.workload_time_s,
+                self.nr_runs,
+                self._runs_left(),
+                note,
+                self.charged_s,
+                self.max_workload_time_s if self.phase == "search" else None,
+            )
+        )
 
     def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
         """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`."""
@@ -85,6 +105,26 @@ class Meter:
         self.report(len(runs))
         return runs
 
+    def watched(self, kdamonds: Kdamonds, seed: int) -> Recording:
+        """What the one monitored run of the study shows, which is kept beside its journal. Raises as `run`, ConfigError
+        if what was kept can't be read."""
+        path, runs = recording_path(self.journal.path), self.journal.runs(kdamonds, [seed])
+        # The run is remembered after its recording, so a recording of another study is not taken for this one's.
+        if runs is None or not path.exists():
+            recording, result = self._with_retries(
+                lambda: watch(self.bench.backend, self.bench.workload, kdamonds, seed)
+            )
+            write_recording(recording, path)
+            runs = (run_of(result),)
+            self.journal.remember(kdamonds, [seed], runs)
+            self.workload_time_s += result.runtime_s
+            self.nr_runs += 1
+        else:
+            recording = read_recording(path)
+        self._charge(runs)
+        self.report(1)
+        return recording
+
     def detail(self, kdamonds: Kdamonds | None) -> Detail:
         """What reports show of the run with `detail_seed`, which was a remembered one."""
         if self.simulated:
@@ -95,7 +135,8 @@ class Meter:
 
     def saw(self, trial: Trial) -> None:
         """Takes a finished trial, of this call or an earlier one, into account."""
-        self._charge([repeat.run for repeat in trial.repeats])
+        self.charged_s += trial.workload_time_s
+        self.search_s += trial.workload_time_s
         if trial.feasible and trial.score is not None:
             self.best_score = trial.score if self.best_score is None else max(self.best_score, trial.score)
 
@@ -124,7 +165,7 @@ class Meter:
         self.nr_runs += len(results)
         return results
 
-    def _with_retries(self, run: OneRun) -> Result:
+    def _with_retries(self, run: Callable[[], _Any]) -> _Any:
         for attempt in range(1, RETRIES + 1):
             try:
                 return run()
@@ -133,6 +174,20 @@ class Meter:
                 with self._telling:
                     self.report(0, f"the set-up failed, trying again ({attempt} of {RETRIES}): {error}")
         return run()
+
+    @property
+    def used_up(self) -> bool:
+        """Whether there is no workload time left for another trial."""
+        return self.max_workload_time_s is not None and self.charged_s >= self.max_workload_time_s
+
+    def _runs_left(self) -> int:
+        left = self.total - self.done
+        if self.phase != "search":
+            return left
+        if self.max_workload_time_s is not None and self.search_s > 0:
+            rest_s = max(self.max_workload_time_s - self.charged_s, 0.0)
+            left = min(left, math.ceil(rest_s / (self.search_s / self.done)))
+        return left * self.repeats
 
     def _charge(self, runs: Sequence[Run]) -> None:
         self.charged_s += sum(run.runtime_s for run in runs)

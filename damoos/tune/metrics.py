@@ -1,7 +1,8 @@
 """What can be optimised or bounded: figures of a run, most of them beside its baseline, the run without DAMON.
 
 Percentiles are named by their number: `wss-p50` is the median of the working set over the snapshots, `idle-p25` the
-time that a quarter of the bytes has not been idle for longer, `temperature-p75` likewise (`damoos.damon.observed`).
+time that a quarter of the bytes has not been idle for longer, `temperature-p75` and `stat-idle-p75` likewise
+(`damoos.damon.observed`).
 """
 
 from __future__ import annotations
@@ -54,6 +55,13 @@ def _temperature(place: int, run: Run, base: Run) -> float:
     return _observed(run).temperature[place]
 
 
+def _stat_idle(place: int, run: Run, base: Run) -> float:
+    found = _observed(run).stat_idle_s
+    if found is None:
+        raise WorkloadError("stat-idle: not measured by the version of damoos that ran this")
+    return found[place]
+
+
 def _hot_set(run: Run, base: Run) -> float:
     found = _observed(run).hot_set_percent
     if found is None:
@@ -77,6 +85,7 @@ def _percentile_metrics() -> dict[str, Metric]:
         "wss": ("{} of the working set, MiB", _wss),
         "idle": ("{} of the bytes' idle time, s", _idle),
         "temperature": ("{} of the bytes' temperature, damo's unit", _temperature),
+        "stat-idle": ("{} of DAMON_STAT's idle times, s (below 0: in use)", _stat_idle),
     }
     return {
         f"{kind}-p{p}": Metric(title.format(f"percentile {p}"), partial(value, place), needs="snapshots")
@@ -118,6 +127,12 @@ METRICS: dict[str, Metric] = {
     "hot-set": Metric("memory in use that DAMON knew of (F1), %", _hot_set, higher=True, needs="truth"),
     "wss-mean": Metric(
         "mean working set, MiB", lambda run, base: _observed(run).wss_mean_bytes / MIB, needs="snapshots"
+    ),
+    "bandwidth": Metric(
+        "DAMON_STAT's estimate of memory bandwidth, MiB per s",
+        lambda run, base: _measured(_observed(run).bandwidth_bytes_s, "bandwidth") / MIB,
+        higher=True,
+        needs="snapshots",
     ),
     **_percentile_metrics(),
 }

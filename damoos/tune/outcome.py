@@ -158,6 +158,11 @@ class Trial:
     error: str | None = None
     error_kind: str | None = _later(None)
 
+    @property
+    def workload_time_s(self) -> float:
+        """What it cost, s of the outcome's `time_kind`."""
+        return sum(repeat.run.runtime_s for repeat in self.repeats)
+
 
 @dataclass(frozen=True)
 class VerifiedScheme:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +14,7 @@ from damoos.workload.command import CommandWorkload
 DEFAULT_TRIALS = 50
 DEFAULT_FROM_BEST = 5
 
-Phase = Literal["baseline", "search", "verify"]
+Phase = Literal["baseline", "watch", "search", "verify"]
 
 
 @dataclass(frozen=True)
@@ -22,11 +23,12 @@ class StudyRequest:
 
     `workload` and `env` are catalogue names or files, `study` the journal that is created or continued; with a
     `program`, that is what runs and `workload` only says in words what it is. `trials` is the total, those of earlier
-    calls included; `repeats` the runs a trial (None: by the backend's kind of time, see `damoos.tune.effort`).
-    `objective` is "damoos", "metric:NAME" or "pareto:NAME,NAME"; it, `weight` (runtime's share, 0..1),
-    `max_runtime_overhead_percent` and `constraints` ("NAME <= NUMBER") are the env's own where None. `start_from`:
-    another study, folder or result.json, whose `from_best` best points come right after the default. Raises InputError
-    for numbers out of range.
+    calls and the run that a strategy watches included; no trial begins either once these and the baseline have taken
+    `max_workload_time_s` s of workload time (None: no such limit; the verification comes on top); `repeats` the runs a
+    trial (None: by the backend's kind of time, see `damoos.tune.effort`). `objective` is "damoos", "metric:NAME" or
+    "pareto:NAME,NAME"; it, `weight` (runtime's share, 0..1), `max_runtime_overhead_percent` and `constraints` ("NAME <=
+    NUMBER") are the env's own where None. `start_from`: another study, folder or result.json, whose `from_best` best
+    points come right after the default. Raises InputError for numbers out of range.
     """
 
     workload: str
@@ -36,6 +38,7 @@ class StudyRequest:
     timing: Literal["work", "time"] = "work"
     strategy: str = "tpe"
     trials: int = DEFAULT_TRIALS
+    max_workload_time_s: float | None = None
     repeats: int | None = None
     seed: int = 0
     objective: str | None = None
@@ -52,15 +55,19 @@ class StudyRequest:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise InputError("too small", field=name, value=value, allowed=f"{low} and more")
+        limit_s = self.max_workload_time_s
+        if limit_s is not None and not (limit_s > 0 and math.isfinite(limit_s)):
+            raise InputError("out of range", field="max_workload_time_s", value=limit_s, allowed="more than 0 s")
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is. `done` of `total` counts trials in phase "search", runs in "baseline" and "verify".
+    """How far a study is. `done` of `total` counts trials in phase "search", runs in the others.
 
     `best_score`: mean score of the best feasible trial so far. `workload_time_s`: seconds of workload time (simulated
     on the simulator) that this call has run so far, in `runs` runs; about `runs_left` are left in this phase. `note`:
-    what went wrong and is tried again.
+    what went wrong and is tried again. `charged_s`: what the study has taken so far, s of workload time, earlier calls
+    included; in phase "search" it ends at `max_workload_time_s`, if that isn't None.
     """
 
     phase: Phase
@@ -71,3 +78,5 @@ class Progress:
     runs: int = 0
     runs_left: int = 0
     note: str = ""
+    charged_s: float = 0.0
+    max_workload_time_s: float | None = None

@@ -24,6 +24,11 @@ def run_seeds(study_seed: int, stream: Stream, count: int) -> tuple[int, ...]:
     return tuple((int(stream) << 30) | (((i + 1) * odd + key) & mask) for i in range(count))
 
 
+def watch_seed(study_seed: int) -> int:
+    """The seed of the run that is watched before a search: of the stream that no other run has."""
+    return run_seeds(study_seed, Stream.SAMPLER, 1)[0]
+
+
 def sampler_seed(study_seed: int, trial: int) -> int:
     """The seed of the sampler that proposes a trial; it depends on nothing that happened in the process before."""
     return _word(study_seed, Stream.SAMPLER, trial)

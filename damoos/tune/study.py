@@ -18,7 +18,7 @@ from importlib import metadata
 from damoos.backend.base import Backend, Workload
 from damoos.backend.registry import open_backend
 from damoos.damon.damo_format import from_damo, to_damo
-from damoos.damon.features import kernel_version
+from damoos.damon.features import kernel_version, missing_on
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import BackendError, ConfigError, InputError, SetUpError
 from damoos.workload.masim import MasimWorkload
@@ -33,21 +33,24 @@ from .outcome import Outcome, Run, Trial
 from .preset import Env, load_env
 from .program import deployable, digest, find_workload, speed_of, workload_info
 from .request import StudyRequest
-from .seeds import Stream, run_seeds
+from .seeds import Stream, run_seeds, watch_seed
 from .strategies import check_strategy, find_strategy
 from .strategies.base import Ask, Strategy
 from .trial import Bench, evaluate
 from .verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, nr_runs, verify
 from .warm import Start, read_start
+from .watching import Watched, monitoring
 
 
 @dataclass(frozen=True)
 class _Setting:
-    """What a request comes to once everything it names was found. `effort`: with the request's own repeats."""
+    """What a request comes to once everything it names was found. `env`: with the space of the strategy, where that
+    brings one; `documented`: the default of the env itself. `effort`: with the request's own repeats."""
 
     request: StudyRequest
     workload: Workload
     env: Env
+    documented: Kdamonds
     objective: Objective
     backend: Backend
     kernel: str
@@ -78,21 +81,27 @@ def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
     bench = Bench.of(setting.backend, setting.workload, observes=objective.observes, feed=setting.env.feed)
     with Journal(request.study, setting.header, max(len(objective.metrics), 1)) as journal:
         first = run_seeds(request.seed, Stream.VERIFY, 1)[0]
-        meter = Meter(bench, journal, on_progress, repeats=effort.repeats, detail_seed=first)
+        meter = Meter(
+            bench,
+            journal,
+            on_progress,
+            repeats=effort.repeats,
+            detail_seed=first,
+            max_workload_time_s=request.max_workload_time_s,
+        )
         seeds = run_seeds(request.seed, Stream.SEARCH, effort.repeats)
         meter.enter("baseline", 0, len(seeds))
         baseline = meter.remembered(None, seeds)
         trials = _search(setting, meter, baseline)
         meter.enter("verify", 0, nr_runs(trials, effort))
-        documented = documented_kdamonds(setting.env)
-        verdict = verify(meter.remembered, objective, trials, documented, request.seed, effort)
+        verdict = verify(meter.remembered, objective, trials, setting.documented, request.seed, effort)
         # How many runs it takes is known only now.
         meter.enter("verify", meter.done, meter.done)
         return _outcome(setting, meter, baseline, trials, verdict)
 
 
 def documented_kdamonds(env: Env) -> Kdamonds:
-    """The env's default point, trial 0 of each study."""
+    """The env's default point, trial 0 of each study whose strategy searches the env's own space."""
     return env.space.kdamonds(env.space.defaults())
 
 
@@ -121,19 +130,28 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
             allowed="--backend sim:MACHINE",
         )
     check_strategy(request.strategy)
-    start = None if request.start_from is None else read_start(request.start_from, request.from_best, env)
     effort = effort_for(backend.time_kind)
     if request.repeats is not None:
         effort = dataclasses.replace(effort, repeats=request.repeats)
     # Nothing heavy is loaded up to here, so that a machine that can't be used is known at once.
     offered = backend.probe()
     kernel = offered.kernel
-    for scheme in documented_kdamonds(env).context.schemes:
+    documented = documented_kdamonds(env)
+    for scheme in documented.context.schemes:
         why = offered.missing.get(str(scheme.action))
         if why is not None and backend.time_kind == "simulated":
             raise InputError(f"would do nothing, since {why}", field=f"env {env.name}", value=str(scheme.action))
     strategy = find_strategy(request.strategy)
-    strategy.check(env.space, max(len(objective.metrics), 1))
+    strategy.check(env.space, max(len(objective.metrics), 1), subject=True)
+    if request.trials <= strategy.nr_watched:
+        allowed = "2 and more: one is the run that it watches"
+        raise InputError(f"too few for strategy {strategy.name}", field="trials", value=request.trials, allowed=allowed)
+    env = strategy.env_in(env)
+    start = None if request.start_from is None else read_start(request.start_from, request.from_best, env)
+    for path, since in missing_on(documented_kdamonds(env), kernel) if strategy.brings is not None else ():
+        raise InputError(
+            f"needs Linux {since} for {path}", field=f"strategy {strategy.name}", value=f"{kernel} on {backend.name}"
+        )
     for parameter in env.space.parameters:
         if parameter.since and kernel_version(parameter.since) > kernel_version(kernel):
             raise ConfigError(
@@ -148,7 +166,7 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
     header = _header(request, workload, env, objective, backend, effort, start)
     if strategy.uses_budget:
         header = {**header, "trials": request.trials}
-    return _Setting(request, workload, env, objective, backend, kernel, effort, start, strategy, header)
+    return _Setting(request, workload, env, documented, objective, backend, kernel, effort, start, strategy, header)
 
 
 def _header(
@@ -191,10 +209,13 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
     trials = list(journal.trials())
     for trial in trials:
         meter.saw(trial)
-    meter.enter("search", len(trials), max(request.trials, len(trials)))
-    while len(trials) < request.trials:
+    wanted = request.trials - setting.strategy.nr_watched
+    subject = _subject(setting, meter) if setting.strategy.watches else None
+    meter.enter("search", len(trials), max(wanted, len(trials)))
+    # The default is always run, since the verification compares with it.
+    while len(trials) < wanted and not (trials and meter.used_up):
         number = len(trials)
-        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, request.trials))
+        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, wanted, subject))
         proposal = journal.propose(space, sampler, start)
         trial = evaluate(meter.run, space, setting.objective, number, proposal.values, baseline)
         failed = trial.state == "failed"
@@ -210,11 +231,20 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
     return tuple(trials)
 
 
+def _subject(setting: _Setting, meter: Meter) -> Watched:
+    # Recorded here and now, so that whoever looks on sees what takes so long.
+    env, seed = setting.env, watch_seed(setting.request.seed)
+    meter.enter("watch", 0, 1)
+    subject = Watched(setting.objective, env.feed, setting.backend, lambda: meter.watched(monitoring(env.space), seed))
+    subject.recording()
+    return subject
+
+
 def _outcome(
     setting: _Setting, meter: Meter, baseline: tuple[Run, ...], trials: tuple[Trial, ...], verdict: Verdict
 ) -> Outcome:
     request, workload, env = setting.request, setting.workload, setting.env
-    shown = _shown(env, trials, verdict)
+    shown = _shown(setting.documented, trials, verdict)
     details = {label: meter.detail(kdamonds) for label, kdamonds in shown.items()}
     plain = details[NO_SCHEME]
     allowed = [t for t in trials if t.state == "complete" and t.feasible]
@@ -249,12 +279,12 @@ def _outcome(
     )
 
 
-def _shown(env: Env, trials: Sequence[Trial], verdict: Verdict) -> dict[str, Kdamonds | None]:
+def _shown(documented: Kdamonds, trials: Sequence[Trial], verdict: Verdict) -> dict[str, Kdamonds | None]:
     """What was verified, by label; without a scheme under which the workload failed then."""
     verified = {scheme.label for scheme in verdict.verification.schemes}
     shown: dict[str, Kdamonds | None] = {NO_SCHEME: None}
     if DOCUMENTED in verified:
-        shown[DOCUMENTED] = documented_kdamonds(env)
+        shown[DOCUMENTED] = documented
     if FOUND in verified and verdict.best is not None:
         shown[FOUND] = from_damo(trials[verdict.best].kdamonds)
     return shown

@@ -4,7 +4,8 @@
         strategy = MINE
 
 pytest collects the inherited tests; `pytest.register_assert_rewrite("damoos.tune.testing")` in a conftest makes their
-failures readable. No backend is needed: the scores are a formula.
+failures readable. No backend is needed: the scores are a formula. A strategy that watches gets a short simulated run to
+watch, which has nothing to do with the scores: what it proposes has to be led by them all the same.
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.errors import InputError
+from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 
 from .asktell import ask, new_study, tell
+from .objective import Objective
 from .space import Condition, Parameter, Space, Value, Values
-from .strategies.base import Ask, Strategy
+from .strategies.base import Ask, Strategy, Subject
 from .strategies.seen import RECORD
+from .watching import Watched, monitoring, watch
 
 if TYPE_CHECKING:
     import optuna
@@ -60,19 +65,32 @@ BORDER = 0.3
 
 def landscape(space: Space, values: Values) -> tuple[float, float]:
     """Score and excess over the limit, percent: the younger the better until the limit is broken at 0.3 of its range;
-    2 points of ripple stand for noise, and the other parameters cost at most 10 points a piece."""
+    2 points of ripple stand for noise, and the other parameters cost at most 10 points a piece. Without parameters,
+    the border."""
     point = space.encode(values)
-    age = float(point[0])
+    age = float(point[0]) if point.size else BORDER
     score = 40.0 * (1.0 - age) + math.sin(50.0 * float(point.sum()))
     score -= sum(10.0 * (float(other) - 0.4) ** 2 for other in point[1:])
     return score, 100.0 * (BORDER - age)
+
+
+@cache
+def subject_of(space: Space) -> Subject:
+    """Something to watch: two regions of 16 MiB in use in turn, four seconds on the simulator."""
+    from damoos.sim.backend import open_sim
+
+    regions = tuple(Region(name, 16 << 20) for name in "ab")
+    phases = tuple(Phase(f"{i}", 1_000, (Pattern("ab"[i % 2], False, 4096, 1),)) for i in range(4))
+    workload, backend = MasimWorkload("in turn", regions, phases), open_sim("zram")
+    return Watched(Objective(), None, backend, lambda: watch(backend, workload, monitoring(space), 1)[0])
 
 
 class StrategyConformance:
     """Tests that hold for any strategy. `searches`: it is supposed to get better; references are not.
 
     `may_repeat`: it repeats itself by chance where there are few points. `seeds`: of the studies that have to succeed.
-    `dear`: a proposal takes so long that fewer are asked for.
+    `dear`: a proposal takes so long that fewer are asked for. `spaces`: of envs, in which it is tried, by the names of
+    `SPACES`; those of a strategy for other schemes are to be around such schemes.
     """
 
     strategy: Strategy
@@ -80,6 +98,7 @@ class StrategyConformance:
     may_repeat = True
     seeds = (0, 1, 2)
     dear = False
+    spaces: Mapping[str, Space] = SPACES
 
     def test_says_what_it_is(self) -> None:
         strategy = self.strategy
@@ -89,100 +108,117 @@ class StrategyConformance:
         assert 1 <= len(strategy.text.strip().splitlines()) <= 16
 
     def test_takes_a_space_or_says_why_not(self) -> None:
-        taken = [name for name, space in SPACES.items() if self._takes(space)]
+        taken = [name for name, space in self.spaces.items() if self._takes(space)]
         assert "line" in taken and "room" in taken and "few" in taken
         for name in taken:
-            for _, values in self._ask_all(SPACES[name], 8 if self.dear else 12):
-                self._check(SPACES[name], values)
-        for name in SPACES.keys() - set(taken):
+            space = self._space(name)
+            for _, values in self._ask_all(space, 8 if self.dear else 12):
+                self._check(space, values)
+        for name in self.spaces.keys() - set(taken):
             with _refused(self.strategy.name):
-                self.strategy.check(SPACES[name])
+                self.strategy.check(self.spaces[name], subject=True)
+
+    def test_it_watches_only_where_there_is_something_to_watch(self) -> None:
+        if self.strategy.watches:
+            with _refused(self.strategy.name):
+                self.strategy.check(self.spaces["line"])
 
     def test_several_objectives_or_says_why_not(self) -> None:
         if not self.strategy.several_objectives:
             with _refused(self.strategy.name):
-                self.strategy.check(ROOM, 2)
+                self.strategy.check(self.spaces["room"], 2, subject=True)
             return
-        self.strategy.check(ROOM, 2)
-        study = new_study(2)
+        self.strategy.check(self.spaces["room"], 2, subject=True)
+        room, study = self._space("room"), new_study(2)
         for number in range(24):
-            trial, values = ask(study, self._sampler(ROOM, number, 24), ROOM)
-            self._check(ROOM, values)
-            score, excess = landscape(ROOM, values)
+            trial, values = ask(study, self._sampler(room, number, 24), room)
+            self._check(room, values)
+            score, excess = landscape(room, values)
             tell(study, trial, [score, -score], excess)
 
     def test_the_same_seed_proposes_the_same(self) -> None:
-        one, two = (list(self._ask_all(ROOM, 8 if self.dear else 14)) for _ in range(2))
+        room = self._space("room")
+        one, two = (list(self._ask_all(room, 8 if self.dear else 14)) for _ in range(2))
         assert [values for _, values in one] == [values for _, values in two]
 
     def test_stopped_anywhere_it_goes_on_as_if_never_stopped(self) -> None:
+        room = self._space("room")
         cuts = (3, 7, 9) if self.dear else (3, 11, 12, 21, 26)
-        whole = self._run(ROOM, cuts[-1])
+        whole = self._run(room, cuts[-1])
         stopped = new_study()
         for cut in cuts:
             again = new_study()
             again.add_trials(stopped.get_trials())
-            self._run(ROOM, cut, again, trials=cuts[-1])
+            self._run(room, cut, again, trials=cuts[-1])
             stopped = again
         assert _points(stopped) == _points(whole)
 
     def test_a_batch_is_asked_before_anything_is_told(self) -> None:
+        room = self._space("room")
         study, proposed = new_study(), []
         for begin in range(0, 16, 4):
-            batch = [ask(study, self._sampler(ROOM, number, 16), ROOM) for number in range(begin, begin + 4)]
+            batch = [ask(study, self._sampler(room, number, 16), room) for number in range(begin, begin + 4)]
             for trial, values in batch:
-                self._check(ROOM, values)
-                self._tell(study, trial, ROOM, values)
+                self._check(room, values)
+                self._tell(study, trial, room, values)
                 proposed.append(values)
         if not self.strategy.repeats:
             assert len(_distinct(proposed)) == 16
 
     def test_no_point_comes_twice_unless_on_purpose(self) -> None:
-        for space, count in ((LINE, 10), (ROOM, 10)) if self.dear else ((LINE, 20), (ROOM, 30)):
+        line = self._space("line")
+        room = self._space("room")
+        for space, count in ((line, 10), (room, 10)) if self.dear else ((line, 20), (room, 30)):
             values = [values for _, values in self._ask_all(space, count)]
             if not self.strategy.repeats:
                 assert len(_distinct(values)) == count
-        few = [values for _, values in self._ask_all(FEW, 16)]
+        few = [values for _, values in self._ask_all(self._space("few"), 16)]
         if not (self.strategy.repeats or self.may_repeat):
             assert len(_distinct(few[:13])) == 13
 
     def test_it_goes_on_after_failures(self) -> None:
+        room = self._space("room")
         study = new_study()
         for number in range(20):
-            trial, values = ask(study, self._sampler(ROOM, number, 20), ROOM)
-            self._check(ROOM, values)
+            trial, values = ask(study, self._sampler(room, number, 20), room)
+            self._check(room, values)
             if number % 3 == 0 or number < 2:
                 tell(study, trial, [], None)
             else:
-                self._tell(study, trial, ROOM, values)
+                self._tell(study, trial, room, values)
 
     def test_it_goes_on_from_points_that_were_set(self) -> None:
+        room = self._space("room")
         study = new_study()
         for number in range(16):
-            point = {0: ROOM.defaults(), 1: ROOM.decode([0.5, 0.5, 0.5])}.get(number)
-            trial, values = ask(study, self._sampler(ROOM, number, 16), ROOM, point)
+            point = {0: room.defaults(), 1: room.decode([0.5] * room.dimensions)}.get(number)
+            trial, values = ask(study, self._sampler(room, number, 16), room, point)
             assert point is None or values == point
-            self._tell(study, trial, ROOM, values)
+            self._tell(study, trial, room, values)
 
     def test_it_learns_scores_and_the_limit(self) -> None:
         # The best score of all is where the limit is broken: who does not heed it goes there.
         if not self.searches:
             return
         for seed in self.seeds:
-            trials = self._run(LINE, 20 if self.dear else 40, seed=seed).get_trials()
+            trials = self._run(self._space("line"), 20 if self.dear else 40, seed=seed).get_trials()
             kept = [t.values[0] for t in trials if max(t.constraints.values()) <= 0]
             assert max(kept) >= 40.0 * (1.0 - BORDER) - 4.0
             assert sum(max(t.constraints.values()) <= 0 for t in trials) >= len(trials) // 4
 
+    def _space(self, name: str) -> Space:
+        return self.strategy.space_in(self.spaces[name])
+
     def _takes(self, space: Space) -> bool:
         try:
-            self.strategy.check(space)
+            self.strategy.check(space, subject=True)
         except InputError:
             return False
         return True
 
     def _sampler(self, space: Space, number: int, trials: int, seed: int = 0) -> optuna.samplers.BaseSampler:
-        return self.strategy.make_sampler(Ask(space, seed, number, trials))
+        subject = subject_of(space) if self.strategy.watches else None
+        return self.strategy.make_sampler(Ask(space, seed, number, trials, subject))
 
     def _ask_all(self, space: Space, trials: int) -> Iterator[tuple[optuna.Trial, dict[str, Value]]]:
         study = new_study()

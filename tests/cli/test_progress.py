@@ -82,3 +82,10 @@ def test_what_is_tried_again_is_told() -> None:
     with StudyScreen(Console(file=file, force_terminal=False, width=80), "virtual") as screen:
         screen(Progress("search", 3, 50, None, 0.0, note="the set-up failed, trying again (1 of 2): no [guest]"))
     assert "the set-up failed, trying again (1 of 2): no [guest]" in file.getvalue().splitlines()
+
+
+def test_a_budget_of_workload_time_is_shown() -> None:
+    file = io.StringIO()
+    with StudyScreen(Console(file=file, force_terminal=False, width=80), "virtual") as screen:
+        screen(Progress("search", 5, 50, 3.0, 0.0, charged_s=120.0, max_workload_time_s=600.0))
+    assert file.getvalue().splitlines() == ["trials 5/50, best 3.00 (virtual time), 2 min 0 s of 10 min 0 s"]

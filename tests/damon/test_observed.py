@@ -69,6 +69,15 @@ def test_a_run_is_the_mean_of_its_snapshots() -> None:
     assert found.wss_mean_bytes == 0
 
 
+def test_a_run_has_the_figures_of_damon_stat() -> None:
+    # 64 MiB with 20 of 20 accesses for a second, 64 MiB with 5; the rest idle for 1 s and 10 s.
+    found = observe([snapshot([20, 5, 0, 0], [9, 9, 9, 99])] * 2)
+    assert found is not None and found.stat_idle_s is not None
+    assert found.bandwidth_bytes_s == 64 * MIB * 25 / 0.1
+    at = dict(zip(PERCENTILES, found.stat_idle_s, strict=True))
+    assert (at[0], at[5], at[25], at[50], at[75], at[100]) == (-1, -1, 1, 1, 10, 10)
+
+
 def test_without_regions_nothing_is_known() -> None:
     assert observe([]) is None
     assert observe([snapshot([], [], np.array([], np.int64))]) is None

@@ -45,6 +45,24 @@ def test_a_point_costs_its_runs_once(task: EnvTask) -> None:
     assert len(task._runs) == runs
 
 
+def test_a_strategy_with_kdamonds_of_its_own_is_scored_alike(task: EnvTask) -> None:
+    task.judge(task.space.defaults())
+    own = task.under(find_strategy("kernel-psi"))
+    assert own.backend is task.backend and set(own._runs) == {key for key in task._runs if key[0] is None}
+    row = next(run_course(task, find_strategy("kernel-psi"), seed=0, budget=1))
+    assert row.params == {"stall": 500, "interval": 1_000_000} and row.reached == own.judge(row.params)
+    assert row.reached != task.judge(task.space.defaults())
+    assert task.under(find_strategy("random")) is task
+
+
+def test_strategies_see_all_that_was_measured(task: EnvTask) -> None:
+    measured = task.measure(task.space.defaults(), 0, 0)
+    assert measured.trial is not None and measured.trial.score == measured.score
+    # The toy says that half of what is paged out comes back.
+    ages = [row.params["min_age"] for row in run_course(task, find_strategy("refault-control"), seed=0, budget=3)]
+    assert ages == [10_000_000, 20_000_000, 40_000_000]
+
+
 def test_a_course_gets_to_the_top_of_the_hill(task: EnvTask) -> None:
     rows = list(run_course(task, find_strategy("border"), seed=0, budget=15))
     best = task.judge(task.space.defaults() | {"min_age": round(fake.BEST_AGE_S * 1e6)})

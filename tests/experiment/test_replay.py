@@ -131,3 +131,8 @@ def test_the_command_refuses_what_a_strategy_can_not_take(tmp_path: Path) -> Non
     path = write(tmp_path / "sizes.json", {"a": {"min_size_kib": [4, 8, 16], "score": [1, 2, 3]}})
     result = runner.invoke(app, ["bench", "--replay", str(path), "--strategies", "damoos-simple"])
     assert result.exit_code == 2 and "strategy damoos-simple" in result.output
+
+
+def test_the_command_refuses_strategies_with_kdamonds_of_their_own(replay: Path) -> None:
+    result = runner.invoke(app, ["bench", "--replay", str(replay), "--strategies", "kernel-psi"])
+    assert result.exit_code == 2 and "brings kdamonds of its own" in " ".join(result.output.split())

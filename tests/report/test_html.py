@@ -212,3 +212,11 @@ def test_a_report_replaces_an_older_one_and_leaves_nothing_else(tmp_path: Path) 
     write_report(sample_outcome(3), path)
     assert path.read_text().startswith("<!DOCTYPE html>")
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_configuration_without_parameters_is_shown_whole() -> None:
+    outcome = sample_outcome()
+    trials = tuple(dataclasses.replace(trial, params={}, params_text={}) for trial in outcome.trials)
+    env = dataclasses.replace(outcome.env, parameters=())
+    page = Page(render(dataclasses.replace(outcome, env=env, trials=trials)))
+    assert "scheme 0: pageout" in page.text and "knob" not in page.words

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from damoos.damon.kdamonds import Context
+from damoos.damon.kdamonds import Context, Target
 from damoos.damon.schemes import Scheme
 from damoos.sim import regions as compiled
 from damoos.sim.handle import Handle, handle_of
 from damoos.sim.jit import callable_kernel
+from damoos.sim.layout import lay_out
 from damoos.sim.machine import Machine, load_machine
+from damoos.sim.monitored import view_of
 from damoos.sim.start import build_state
 from damoos.sim.state import (
     AGGR_US,
@@ -51,8 +53,10 @@ def state_of(
     kernel: str = "7.3",
     machine: Machine = LAB,
     columns: int = 0,
+    targets: int = 1,
 ) -> tuple[State, Handle]:
-    """A state with these regions; counters that are left out are 0. `columns`: see `build_state`."""
+    """A state with these regions; counters that are left out are 0. `columns`: see `build_state`. `targets`: of one
+    process, see `targets.SPAN`."""
     rows = [tuple(r) + (0,) * (5 - len(tuple(r))) for r in regions]
     state, _ = build_state(
         TINY,
@@ -65,6 +69,7 @@ def state_of(
         max_nr_regions=max(max_nr_regions, len(rows)),
         schemes=scheme_tables(Context(schemes=tuple(schemes)), 0, len(machine.nodes) or 1),
         columns=columns,
+        view=view_of(Context(targets=(Target(),) * targets), lay_out(TINY), 0, 0),
     )
     n = state.n
     n[SAMPLE_US], n[AGGR_US] = 1000, 1000 * samples

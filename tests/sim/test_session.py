@@ -227,18 +227,15 @@ def test_changing_only_a_scheme_does_not_disturb_monitoring() -> None:
         assert (session.snapshot().age == ages).all()
 
 
-@pytest.mark.parametrize(
-    ("context", "word"),
-    [
-        ({"targets": (Target(), Target())}, "targets"),
-        ({"targets": (Target(regions=(AddressRange(0, 4096),)),)}, "regions"),
-    ],
-)
-def test_what_is_not_simulated_is_refused_by_name(context, word: str) -> None:
+def test_what_is_not_simulated_is_refused_by_name() -> None:
     value = kdamonds()
-    changed = value.with_context(dataclasses.replace(value.context, **context))
-    with pytest.raises(BackendError, match=word):
-        open_backend("sim:zram").start(TURNS, changed, 1)
+    for changes, word in (
+        ({"targets": ()}, "targets"),
+        ({"targets": (Target(), Target(regions=(AddressRange(0, 1 << 48),)))}, "regions"),
+    ):
+        changed = value.with_context(dataclasses.replace(value.context, **changes))
+        with pytest.raises(BackendError, match=word):
+            open_backend("sim:zram").start(TURNS, changed, 1)
 
 
 OLD_LAB = dataclasses.replace(load_machine("vm-lab"), kernel="6.12")

@@ -126,7 +126,8 @@ def test_the_front_is_what_nothing_dominates(points: list[list[int]]) -> None:
 def observed(hot_set: float | None = None) -> Observed:
     count = len(PERCENTILES)
     wss = tuple(float(i << 20) for i in range(count))
-    return Observed(10, 3 * 2**20, wss, tuple(range(count)), tuple(-x for x in range(count)), hot_set)
+    idle, warmth = tuple(range(count)), tuple(-x for x in range(count))
+    return Observed(10, 3 * 2**20, wss, idle, warmth, hot_set, 7 * 2**20, tuple(2 * x for x in range(count)))
 
 
 def test_what_damon_saw_can_be_an_objective() -> None:
@@ -140,6 +141,7 @@ def test_what_damon_saw_can_be_an_objective() -> None:
     assert score("hot-set") == 80
     assert score("wss-mean") == -3 and score("wss-p50") == -middle
     assert score("idle-p50") == -middle and score("temperature-p50") == middle
+    assert score("stat-idle-p50") == -2 * middle and score("bandwidth") == 7
     assert score("swap-out") == -1
     assert (score("psi"), score("huge"), score("far")) == (-5, 4, -2)
 
@@ -158,6 +160,10 @@ def test_what_was_not_looked_at_can_not_be_judged() -> None:
         parse_objective("metric:wss-p50", 0.5, 10).repeat(BASE, BASE)
     with pytest.raises(WorkloadError, match="not measured"):
         parse_objective("metric:huge", 0.5, 10).repeat(BASE, BASE)
+    older = dataclasses.replace(observed(), bandwidth_bytes_s=None, stat_idle_s=None)
+    for name in ("bandwidth", "stat-idle-p50"):
+        with pytest.raises(WorkloadError, match="not measured"):
+            parse_objective(f"metric:{name}", 0.5, 10).repeat(dataclasses.replace(BASE, observed=older), BASE)
     with pytest.raises(WorkloadError, match="not known"):
         parse_objective("metric:hot-set", 0.5, 10).repeat(dataclasses.replace(BASE, observed=observed()), BASE)
 

@@ -59,3 +59,11 @@ def test_monitoring_learns_more_of_what_is_in_use_than_at_the_kernels_defaults(t
     cpu = [100 * r.run.kdamond_cpu_s / r.run.runtime_s for r in found.repeats]
     assert sum(cpu) / len(cpu) <= 0.6
     assert outcome.recommended["kdamonds"][0]["contexts"][0]["schemes"] == []
+
+
+def test_the_goal_of_auto_tuned_intervals_can_be_tuned(tmp_path: Path) -> None:
+    outcome = run_study(StudyRequest(workload="stairs", env="monitoring-goal", study=tmp_path / "j", trials=30))
+    verification = outcome.verification
+    assert verification is not None and verification.helps
+    documented, found = verification.schemes
+    assert found.feasible and found.score.low > documented.score.high > 90

@@ -7,10 +7,14 @@ import numpy as np
 import pytest
 
 from damoos.catalogue import find, names
+from damoos.damon.kdamonds import Context, Kdamonds
+from damoos.damon.modules import Reclaim
+from damoos.damon.quotas import QuotaGoal, Quotas, Weights
+from damoos.damon.schemes import ANYTHING, Action, Range, Scheme
 from damoos.errors import ConfigError, InputError
 from damoos.tune.asktell import ask, new_study, tell
 from damoos.tune.preset import load_env
-from damoos.tune.space import Space
+from damoos.tune.space import Space, Value
 from damoos.tune.strategies import (
     STRATEGIES,
     damoos_polyfit,
@@ -20,21 +24,34 @@ from damoos.tune.strategies import (
     documented,
     find_strategy,
     portfolio,
+    refault_control,
 )
-from damoos.tune.strategies.base import Ask
+from damoos.tune.strategies.base import Ask, Strategy
 from damoos.tune.strategies.caution import lead_of
 from damoos.tune.strategies.line import Tried, border_of, next_position, unimodal
 from damoos.tune.strategies.seen import Seen
 from damoos.tune.strategies.surrogate import Process, expected_improvement
 from damoos.tune.strategies.table import renewed
-from damoos.tune.testing import LINE, RATE, STEPS, StrategyConformance
+from damoos.tune.testing import LINE, RATE, SPACES, STEPS, StrategyConformance, subject_of
+from damoos.units import U32_MAX
 
-REFERENCES = ("default", "documented")
+REFERENCES = ("default", "documented", "agentenv", "agentenv-first", "hmsdk")
 # Their points are laid out before there is any score, or are few.
 LAID_OUT = ("random", "sobol", "grid", "damoos-simple", "damoos-qlearning", "damoos-qlearning-2021")
+# The kernel searches, while a trial runs.
+TUNERS = ("kernel-psi", "kernel-psi-temporal", "kernel-score", "kernel-memory", "kernel-intervals")
+# It looks at what came back, which the conformance landscape does not say.
+CONTROLLERS = ("refault-control",)
 # On their linear scale the border of the conformance landscape is in the first hundredth.
 LINEAR = ("damoos-polyfit", "damoos-multid", "damoos-pso")
 OPTUNAS = ("random", "tpe", "nsga2", "nsga3")
+
+
+TIERS = Kdamonds.of(schemes=[Scheme(Action.MIGRATE_COLD, ANYTHING), Scheme(Action.MIGRATE_HOT, ANYTHING)])
+TIERED = {
+    name: Space(tuple(p for p in space.parameters if p.name != "action" and p.when is None), TIERS)
+    for name, space in SPACES.items()
+}
 
 
 def _conformance(name: str) -> type[StrategyConformance]:
@@ -42,10 +59,11 @@ def _conformance(name: str) -> type[StrategyConformance]:
 
     class Conforms(StrategyConformance):
         strategy = found
-        searches = name not in REFERENCES + LAID_OUT + LINEAR
+        searches = name not in REFERENCES + LAID_OUT + LINEAR + TUNERS + CONTROLLERS
         may_repeat = name in OPTUNAS
         seeds = (0,) if name == "gp" else (0, 1, 2)
         dear = name == "gp"
+        spaces = TIERED if name == "hmsdk" else SPACES
 
     Conforms.__name__ = Conforms.__qualname__ = "Test" + "".join(word.title() for word in name.split("-"))
     return pytest.mark.slow(Conforms) if name == "gp" else Conforms
@@ -67,13 +85,15 @@ def test_the_name_is_the_strategys_own(name: str) -> None:
 def test_every_shipped_env_is_taken_or_refused(name: str, env: str) -> None:
     space, strategy = load_env(env).space, find_strategy(name)
     try:
-        strategy.check(space)
+        strategy.check(space, subject=True)
     except InputError as error:
         assert f"strategy {name}" in str(error)
         return
+    space = strategy.space_in(space)
+    subject = subject_of(space) if strategy.watches else None
     study = new_study()
     for number in range(12):
-        trial, values = ask(study, strategy.make_sampler(Ask(space, 0, number, 12)), space)
+        trial, values = ask(study, strategy.make_sampler(Ask(space, 0, number, 12, subject)), space)
         assert space.read(space.kdamonds(values)).keys() == values.keys()
         tell(study, trial, [float(-number)], 1.0 - number % 2)
 
@@ -96,6 +116,99 @@ def test_the_documented_scheme_and_the_kernels_own() -> None:
     assert documented.propose(ask, []) == space.defaults()
     # 120 s is more than the env allows.
     assert default.propose(ask, []) == space.defaults() | {"min_age": 60_000_000}
+
+
+def test_a_tuner_of_the_kernel_runs_the_envs_scheme_with_a_goal() -> None:
+    strategy, env = find_strategy("kernel-psi"), load_env("reclaim")
+    own = strategy.env_in(env)
+    assert own.objective == env.objective and own.name == env.name
+    kdamonds = own.space.kdamonds({"stall": 2_000, "interval": 200_000})
+    (scheme,) = kdamonds.context.schemes
+    assert scheme.quotas.goals == (QuotaGoal("some_mem_psi_us", 2_000),) and scheme.quotas.reset_interval_ms == 200
+    # The example's pattern but for its age, and everything else as there.
+    (example,) = env.space.kdamonds(env.space.defaults()).context.schemes
+    assert scheme.access_pattern == dataclasses.replace(example.access_pattern, age=Range(0, U32_MAX))
+    assert kdamonds.with_schemes(()) == env.space.base.with_schemes(())
+    with pytest.raises(InputError, match="strategy kernel-psi.*'hugepage, nohugepage'.*pageout"):
+        strategy.check(load_env("ethp").space)
+
+
+@pytest.mark.parametrize("name", TUNERS)
+def test_a_ladder_is_tried_rung_by_rung_and_its_best_again(name: str) -> None:
+    strategy = find_strategy(name)
+    space = strategy.space_in(load_env("reclaim").space)
+    seen: list[Seen] = []
+    for number in range(8):
+        values = propose_with(strategy, space, seen)
+        seen.append(Seen(number, values, -abs(number - 1.0), -1.0, "complete"))
+    tried = [trial.values for trial in seen]
+    rungs = [values for i, values in enumerate(tried) if values not in tried[:i]]
+    assert 3 <= len(rungs) <= 6 and tried == [*rungs, *([rungs[1]] * (8 - len(rungs)))]
+    assert tried[0] == space.defaults()
+    assert all(space.read(space.kdamonds(values)) == values for values in rungs)
+
+
+def propose_with(strategy: Strategy, space: Space, seen: list[Seen]) -> dict[str, Value]:
+    study = new_study()
+    for trial in seen:
+        told, _ = ask(study, strategy.make_sampler(Ask(space, 0, trial.number, 9)), space, trial.values)
+        tell(study, told, [trial.score or 0.0], trial.excess)
+    return ask(study, strategy.make_sampler(Ask(space, 0, len(seen), 9)), space)[1]
+
+
+def test_the_kernels_tuner_of_tiers_aims_at_a_full_fast_node() -> None:
+    space = find_strategy("kernel-memory").space_in(load_env("tiering").space)
+    cold, hot = space.kdamonds(space.defaults()).context.schemes
+    assert cold.quotas.goals == (QuotaGoal("node_mem_free_bp", 50),)
+    assert hot.quotas.goals == (QuotaGoal("node_mem_used_bp", 9_970),)
+    assert {scheme.quotas.bytes for scheme in (cold, hot)} == {200 << 20}
+
+
+def test_published_configurations_run_as_they_were_published() -> None:
+    reclaim = load_env("reclaim").space
+
+    def context(name: str, space: Space) -> Context:
+        own = find_strategy(name).space_in(space)
+        assert own.parameters == ()
+        return own.kdamonds({}).context
+
+    (first,) = context("agentenv-first", reclaim).schemes
+    assert first.quotas == Quotas(100, 1 << 30, 1_000, Weights(age_permil=1)) and first.access_pattern.age.min == 600
+    (tuned,) = context("agentenv", reclaim).schemes
+    assert tuned.quotas == Quotas(20, 1 << 30, 500, Weights(age_permil=1)) and tuned.access_pattern.age.min == 1
+    moved = context("hmsdk", load_env("tiering").space)
+    cold, hot = moved.schemes
+    assert (cold.target_nid, hot.target_nid) == (1, 0) and moved.intervals.aggr_us == 2_000_000
+    # 5 % of 20 samples; 30 s are 15 aggregations.
+    assert hot.access_pattern.nr_accesses == Range(1, 20) and cold.access_pattern.age.min == 15
+    assert (cold.quotas.ms, hot.quotas.ms, hot.quotas.bytes) == (1_000, 2_000, 50 << 30)
+    with pytest.raises(InputError, match="strategy hmsdk.*pageout.*migrate_cold or migrate_hot"):
+        find_strategy("hmsdk").check(reclaim)
+
+
+def test_the_modules_own_quotas() -> None:
+    space = load_env("reclaim-quota").space
+    values = default.propose(Ask(space, seed=0, number=0, trials=1), [])
+    (scheme,) = space.kdamonds(values).context.schemes
+    # The env has weights for accesses of its own.
+    module = Reclaim().kdamonds().context.schemes[0].quotas
+    assert scheme.quotas == dataclasses.replace(module, weights=scheme.quotas.weights)
+    assert scheme.quotas.weights.age_permil == 1_000
+
+
+def test_the_refault_controller_raises_the_age_while_much_comes_back() -> None:
+    space = load_env("reclaim").space
+    seen: list[Seen] = []
+    # Shares of what was paged out that came back; a broken limit; nothing known.
+    for number, (back, excess) in enumerate([(0.0, -1.0), (0.0, -1.0), (0.5, -1.0), (0.01, -1.0), (0.0, 5.0)]):
+        values = refault_control.propose(Ask(space, 0, number, 9), seen)
+        swapped = int(back * (100 << 20))
+        seen.append(Seen(number, values, 1.0, excess, "complete", swapped_in=swapped, swapped_out=100 << 20))
+    seen.append(Seen(5, refault_control.propose(Ask(space, 0, 5, 9), seen), None, 0.0, "failed"))
+    last = refault_control.propose(Ask(space, 0, 6, 9), seen)
+    ages = [trial.values["min_age"] / 1e6 for trial in seen] + [last["min_age"] / 1e6]  # type: ignore[operator]
+    # After half of it came back it still counts a run later, by half.
+    assert ages == [10.0, 5.0, 2.5, 5.0, 10.0, 20.0, 40.0]
 
 
 def test_polyfit_explores_then_exploits_then_proposes_the_peak_of_the_fit() -> None:

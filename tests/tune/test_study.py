@@ -67,6 +67,22 @@ def test_same_seed_same_study_other_seed_other_study(request_of: RequestOf, tmp_
     assert [t.params for t in outcomes[0].trials[1:]] != [t.params for t in outcomes[2].trials[1:]]
 
 
+def test_a_strategy_may_bring_kdamonds_of_its_own(request_of: RequestOf, tmp_path: Path) -> None:
+    request = request_of(strategy="kernel-psi", trials=3)
+    run_study(request)
+    outcome = run_study(dataclasses.replace(request, trials=5))
+    whole = run_study(dataclasses.replace(request, trials=5, study=tmp_path / "whole"))
+    assert timeless(outcome) == dataclasses.replace(timeless(whole), workload_time_s=outcome.workload_time_s)
+    assert [parameter.name for parameter in outcome.env.parameters] == ["stall", "interval"]
+    for trial in outcome.trials:
+        (goal,) = from_damo(trial.kdamonds).context.schemes[0].quotas.goals
+        assert goal.target_value == trial.params["stall"]
+    # It is compared with the env's example, which no trial of it is.
+    assert outcome.verification is not None
+    documented = outcome.verification.schemes[0]
+    assert documented.trial is None and from_damo(documented.kdamonds) == Kdamonds.of(schemes=[DOCUMENTED_PAGEOUT])
+
+
 def test_tpe_beats_random(request_of: RequestOf, tmp_path: Path) -> None:
     def scores(strategy: str) -> list[float]:
         found = []
@@ -358,3 +374,45 @@ def test_inactive_parameters_are_neither_proposed_nor_set(request_of: RequestOf,
         with pytest.raises(Stop):
             run_study(again, stop_after(count))
     assert timeless(run_study(again)) == timeless(outcome)
+
+
+# ---- a budget of workload time ----
+
+
+def test_the_search_ends_when_the_workload_time_is_used_up(request_of: RequestOf, tmp_path: Path) -> None:
+    outcome = run_study(request_of(max_workload_time_s=20.0))
+    before = sum(run.runtime_s for run in outcome.baseline)
+    costs = [trial.workload_time_s for trial in outcome.trials]
+    # The one that passes the limit is run to its end, and none after it.
+    assert before + sum(costs[:-1]) < 20.0 <= before + sum(costs)
+    assert outcome.verification is not None and outcome.workload_time_s > 20.0
+    again = run_study(request_of(max_workload_time_s=20.0))
+    assert timeless(again) == timeless(outcome)
+    # More time, or none, is no other study.
+    whole = run_study(request_of())
+    assert len(whole.trials) == 14 and whole.trials[: len(costs)] == outcome.trials
+    assert timeless(whole) == timeless(run_study(request_of(study=tmp_path / "whole")))
+
+
+def test_the_default_is_run_whatever_time_there_is(request_of: RequestOf) -> None:
+    assert len(run_study(request_of(max_workload_time_s=0.1)).trials) == 1
+
+
+def test_the_trials_are_the_limit_where_there_is_more_time(request_of: RequestOf) -> None:
+    assert len(run_study(request_of(trials=5, max_workload_time_s=1e6)).trials) == 5
+
+
+@pytest.mark.parametrize("limit_s", (0.0, -1.0, float("nan"), float("inf")))
+def test_a_limit_of_time_is_a_time(request_of: RequestOf, limit_s: float) -> None:
+    with pytest.raises(InputError, match="max_workload_time_s"):
+        request_of(max_workload_time_s=limit_s)
+
+
+def test_progress_says_how_much_of_the_time_is_used(request_of: RequestOf) -> None:
+    seen: list[Progress] = []
+    outcome = run_study(request_of(max_workload_time_s=20.0), seen.append)
+    search = [p for p in seen if p.phase == "search"]
+    assert {p.max_workload_time_s for p in search} == {20.0} and search[-1].charged_s >= 20.0
+    assert all(p.max_workload_time_s is None for p in seen if p.phase != "search")
+    # Ten trials of about four seconds each are more than fit.
+    assert search[1].runs_left <= 2 * len(outcome.trials) < search[0].runs_left

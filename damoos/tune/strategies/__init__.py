@@ -38,8 +38,18 @@ STRATEGIES: dict[str, str] = {
     "cmaes": "damoos.tune.strategies.cmaes:STRATEGY",
     "nsga2": "damoos.tune.strategies.nsga2:STRATEGY",
     "nsga3": "damoos.tune.strategies.nsga3:STRATEGY",
+    "kernel-psi": "damoos.tune.strategies.kernel_psi:STRATEGY",
+    "kernel-psi-temporal": "damoos.tune.strategies.kernel_psi_temporal:STRATEGY",
+    "kernel-score": "damoos.tune.strategies.kernel_score:STRATEGY",
+    "kernel-memory": "damoos.tune.strategies.kernel_memory:STRATEGY",
+    "kernel-intervals": "damoos.tune.strategies.kernel_intervals:STRATEGY",
+    "hmsdk": "damoos.tune.strategies.hmsdk:STRATEGY",
+    "agentenv": "damoos.tune.strategies.agentenv:STRATEGY",
+    "agentenv-first": "damoos.tune.strategies.agentenv:BEFORE",
+    "refault-control": "damoos.tune.strategies.refault_control:STRATEGY",
     "border": "damoos.tune.strategies.border:STRATEGY",
     "portfolio": "damoos.tune.strategies.portfolio:STRATEGY",
+    "twin": "damoos.tune.strategies.twin:STRATEGY",
 }
 
 

@@ -2,16 +2,19 @@
 
 `Strategy` describes one: words, what spaces and objectives it takes, and `make_sampler`, which makes the Optuna sampler
 for one trial from an `Ask`. A strategy that thinks in whole points is a function from (Ask, the trials so far) to
-values, and `point_strategy` makes its sampler.
+values, and `sampler_of` makes its sampler. One that needs other kdamonds than the env's makes a space of its own out of
+the env's, by a pure function, `brings`; trials then have the values of that space and the kdamonds that it makes. One
+that `watches` is handed a `Subject` with each `Ask`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -24,7 +27,37 @@ from .seen import Seen
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
+    from damoos.backend.feed import Feed
+    from damoos.sim.backend import SimBackend
+    from damoos.workload.recording import Recording
+
+    from ..objective import Objective
+    from ..preset import Env
+
 _TRIES = 200
+
+
+class Subject(Protocol):
+    """What is tuned, as far as a strategy may look at it: one monitored run, and by what trials will be judged.
+
+    The same object for all trials of a study, so that a strategy can keep by it what it has thought of. A task or study
+    that has none can't be given to a strategy that watches.
+    """
+
+    @property
+    def objective(self) -> Objective:
+        """What scores and excesses of trials are made by."""
+
+    @property
+    def feed(self) -> Feed | None:
+        """What is fed to the schemes' goals in trials, if anything."""
+
+    def recording(self) -> Recording:
+        """The monitored run, without schemes, noise included. It runs at the first call, counts as one run of the
+        budget, and is the same after a study was stopped. Raises as a run."""
+
+    def simulator(self) -> SimBackend:
+        """The simulator with the machine model and pace that are nearest to where trials run."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +65,14 @@ class Ask:
     """What a sampler is made for: trial `number` (from 0) of a study of `trials` in all over `space`.
 
     `seed` is the study's. All randomness comes from it, so that a proposal is a function of this and the trials before.
+    `subject`: None for strategies that don't watch; where it was recorded, `trials` are those that are left for points.
     """
 
     space: Space
     seed: int
     number: int
     trials: int
+    subject: Subject | None = None
 
     @property
     def sampler_seed(self) -> int:
@@ -63,7 +98,10 @@ class Strategy:
     places (see `damoos.tune.place`) have to be in the space, `most_parameters` at most. `uses_budget`: what it proposes
     depends on the number of trials in all. `repeats`: why it proposes the same point again, "" if it doesn't on
     purpose. `learned_from`: the workloads from which it learned something in advance. `needs`: packages, and the extra
-    that brings each.
+    that brings each. `watches`: it looks at one monitored run first (`Ask.subject`), which takes the place of a trial.
+
+    `brings`: the space that is searched instead of an env's, made of it, with kdamonds of the strategy's own; raises
+    InputError where they don't fit. `feed`: what is fed to a goal of these kdamonds while the workload runs.
     """
 
     name: str
@@ -80,13 +118,40 @@ class Strategy:
     repeats: str = ""
     learned_from: tuple[str, ...] = ()
     needs: tuple[tuple[str, str], ...] = ()
+    watches: bool = False
+    brings: Callable[[Space], Space] | None = None
+    feed: Feed | None = None
 
-    def check(self, space: Space, objectives: int = 1) -> None:
-        """Raises InputError if the space or the number of objectives is not for this strategy, MissingExtraError if a
-        package is missing."""
+    def space_in(self, space: Space) -> Space:
+        """The space that this strategy searches in an env with `space`. Raises InputError where it has none there."""
+        if self.brings is None:
+            return space
+        try:
+            return self.brings(space)
+        except InputError as error:
+            raise error.at(field=f"strategy {self.name}") from None
+
+    def env_in(self, env: Env) -> Env:
+        """`env` with the space and the feed of this strategy; the objective stays, so that scores compare with those of
+        other strategies. Raises as `space_in`."""
+        if self.brings is None:
+            return env
+        return dataclasses.replace(env, space=self.space_in(env.space), feed=self.feed)
+
+    @property
+    def nr_watched(self) -> int:
+        """How many runs of a budget it spends on watching."""
+        return 1 if self.watches else 0
+
+    def check(self, space: Space, objectives: int = 1, *, subject: bool = False) -> None:
+        """Raises InputError if the space or the number of objectives is not for this strategy, or if it watches and
+        there is no `subject` to watch; MissingExtraError if a package is missing."""
         for package, extra in self.needs:
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, extra)
+        if self.watches and not subject:
+            raise self._refusal("watches a run before it proposes", "measured points only", "a workload on a backend")
+        self.space_in(space)
         if objectives > 1 and not self.several_objectives:
             raise self._refusal(
                 "takes one objective", f"{objectives} objectives", "one objective, or tpe, nsga2, nsga3"

@@ -1,7 +1,7 @@
 """The schemes with which DAMON was presented: prcl (page out 4 KiB and more without an access for 5 s) and ethp (huge
 pages where 5 % of the samples and more saw an access, none where 2 MiB and more saw none for 7 s), at the intervals of
 that time, 5 ms and 100 ms. Parameters of other schemes have the env's defaults. It proposes the same point again and
-again, as a reference that others have to beat.
+again, as a reference that others have to beat. (Linux's own page start.rst has prcl with 60 s.)
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ STRATEGY = Strategy(
     name="documented",
     title="the schemes of DAMON's documents, prcl and ethp",
     text=__doc__,
-    source="damonitor.github.io, DAMON evaluation; Linux, Documentation/admin-guide/mm/damon/start.rst",
+    source="S. Park, DAMON's evaluation: Documentation/admin-guide/mm/damon/eval.rst of his tree, damonitor.github.io",
     make_sampler=sampler_of(propose),
     repeats="it is one point",
 )

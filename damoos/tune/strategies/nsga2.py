@@ -5,48 +5,19 @@ trials. With one objective it is a plain genetic algorithm.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from typing import Any
-
-from optuna import Study
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, NSGAIISampler
-from optuna.samplers.nsgaii import BLXAlphaCrossover
-from optuna.samplers.nsgaii._elite_population_selection_strategy import NSGAIIElitePopulationSelectionStrategy
-from optuna.trial import FrozenTrial
+from typing import TYPE_CHECKING
 
 from .base import Ask, Strategy
 
-POPULATION = 10
-
-Select = Callable[[Study, list[FrozenTrial]], list[FrozenTrial]]
-
-
-def by_number(select: Select) -> Select:
-    """The same selection in the order of the trials. Optuna has it in that order only when it reads it back, so that
-    what is proposed would depend on whether the process was started anew."""
-    return lambda study, population: sorted(select(study, population), key=lambda trial: trial.number)
-
-
-def settings(ask: Ask, select: Select) -> dict[str, Any]:
-    """What Optuna's samplers of this family are made with; `select` is who of a generation lives on."""
-    return {
-        "population_size": POPULATION,
-        # Without blending and always crossing, copies of the parents would be run again.
-        "crossover": BLXAlphaCrossover(),
-        "crossover_prob": 1.0,
-        "seed": ask.sampler_seed,
-        "elite_population_selection_strategy": by_number(select),
-    }
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 
 def make_sampler(ask: Ask) -> BaseSampler:
     """The sampler for one trial."""
-    elite = NSGAIIElitePopulationSelectionStrategy(population_size=POPULATION)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return NSGAIISampler(**settings(ask, elite))
+    from .genetic import nsga2  # Optuna takes a second to load
+
+    return nsga2(ask)
 
 
 STRATEGY = Strategy(

@@ -4,25 +4,19 @@ and more objectives. Generations of 10.
 
 from __future__ import annotations
 
-import warnings
-
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, NSGAIIISampler
-from optuna.samplers._lazy_random_state import LazyRandomState
-from optuna.samplers._nsgaiii._elite_population_selection_strategy import NSGAIIIElitePopulationSelectionStrategy
+from typing import TYPE_CHECKING
 
 from .base import Ask, Strategy
-from .nsga2 import POPULATION, settings
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 
 def make_sampler(ask: Ask) -> BaseSampler:
     """The sampler for one trial."""
-    # Whichever trial of a generation chooses its parents, the choice is the same.
-    same = LazyRandomState(int(ask.study_rng().integers(2**31)))
-    elite = NSGAIIIElitePopulationSelectionStrategy(population_size=POPULATION, rng=same)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return NSGAIIISampler(**settings(ask, elite))
+    from .genetic import nsga3  # Optuna takes a second to load
+
+    return nsga3(ask)
 
 
 STRATEGY = Strategy(

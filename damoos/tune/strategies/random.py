@@ -4,13 +4,18 @@ it can't be misled either, and a point may come again where there are few.
 
 from __future__ import annotations
 
-from optuna.samplers import BaseSampler, RandomSampler
+from typing import TYPE_CHECKING
 
 from .base import Ask, Strategy
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 
 def make_sampler(ask: Ask) -> BaseSampler:
     """The sampler for one trial."""
+    from optuna.samplers import RandomSampler  # Optuna takes a second to load
+
     return RandomSampler(seed=ask.sampler_seed)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,8 @@ RECORD = "damoos:trial"
 @dataclass(frozen=True)
 class Seen:
     """A trial. `score`: larger is better, None if it failed or still runs; `excess`: by how much it passes the limit,
-    feasible where not above 0; `rss_overhead_percent`: None where nothing measured it. `scores`: one an objective."""
+    feasible where not above 0; `rss_overhead_percent`: None where nothing measured it. `scores`: one an objective.
+    `swapped_in`, `swapped_out`: bytes, the sum of its runs; None as above."""
 
     number: int
     values: dict[str, Value]
@@ -30,6 +31,8 @@ class Seen:
     state: Literal["complete", "failed", "running"]
     rss_overhead_percent: float | None = None
     scores: tuple[float, ...] = ()
+    swapped_in: int | None = None
+    swapped_out: int | None = None
 
     @property
     def feasible(self) -> bool:
@@ -47,6 +50,7 @@ def seen_trials(space: Space, study: Study, before: int) -> tuple[Seen, ...]:
             for name, value in trial.params.items()
         }
         complete = trial.state.name == "COMPLETE"
+        record = trial.user_attrs.get(RECORD, {})
         found.append(
             Seen(
                 number=trial.number,
@@ -55,10 +59,17 @@ def seen_trials(space: Space, study: Study, before: int) -> tuple[Seen, ...]:
                 excess=max(trial.constraints.values(), default=0.0) if complete else np.inf,
                 state="complete" if complete else "failed" if trial.state.is_finished() else "running",
                 scores=tuple(trial.values) if complete else (),
-                rss_overhead_percent=trial.user_attrs.get(RECORD, {}).get("rss_overhead_percent"),
+                rss_overhead_percent=record.get("rss_overhead_percent"),
+                swapped_in=_sum(record, "swap_in_bytes"),
+                swapped_out=_sum(record, "swap_out_bytes"),
             )
         )
     return tuple(found)
+
+
+def _sum(record: Mapping[str, Any], name: str) -> int | None:
+    runs = [repeat["run"] for repeat in record.get("repeats", ())]
+    return sum(run[name] for run in runs) if runs else None
 
 
 def best(seen: Iterable[Seen]) -> Seen | None:

@@ -38,7 +38,7 @@ class Process:
         distance = _distances(x, x)
         best: tuple[float, float, Any, Any] | None = None
         for length, noise in itertools.product(_LENGTHS, _NOISES):
-            factor = np.linalg.cholesky(_matern(distance, length) + noise * np.eye(len(y)))
+            factor = np.linalg.cholesky(matern(distance, length) + noise * np.eye(len(y)))
             weights = np.linalg.solve(factor.T, np.linalg.solve(factor, standard))
             likelihood = -0.5 * float(standard @ weights) - float(np.log(np.diag(factor)).sum())
             if best is None or likelihood > best[0]:
@@ -48,7 +48,7 @@ class Process:
 
     def predict(self, x: Floats) -> tuple[Floats, Floats]:
         """Mean and standard deviation [m] of the noiseless value at points [m, d]."""
-        cross = _matern(_distances(x, self.x), self.length)
+        cross = matern(_distances(x, self.x), self.length)
         half = np.linalg.solve(self.factor, cross.T)
         variance = np.maximum(1.0 - (half**2).sum(axis=0), 1e-12)
         return self.mean + self.scale * (cross @ self.weights), self.scale * np.sqrt(variance)
@@ -70,6 +70,7 @@ def _distances(a: Floats, b: Floats) -> Floats:
     return np.sqrt(((a[:, None] - b[None]) ** 2).sum(axis=2))
 
 
-def _matern(distance: Floats, length: float) -> Floats:
+def matern(distance: Floats, length: float) -> Floats:
+    """The Matérn 5/2 kernel, 1 at distance 0."""
     r = math.sqrt(5.0) * distance / length
     return (1.0 + r + r**2 / 3.0) * np.exp(-r)

@@ -25,8 +25,12 @@ def _row(name: str) -> tuple[str, ...]:
         takes.append("several objectives")
     if strategy.places:
         takes.append("an age")
+    if strategy.watches:
+        takes.append("a workload to watch")
     if strategy.most_parameters:
         takes.append(f"at most {strategy.most_parameters} parameters")
+    if strategy.brings is not None:
+        takes.append("brings its own scheme")
     needs = ", ".join(sorted({f"`damoos[{extra}]`" for _, extra in strategy.needs}))
     return f"`{name}`", strategy.title, ", ".join(takes), needs
 

@@ -5,9 +5,12 @@ Optuna 5 does it otherwise than Optuna 4 and before, so published results of TPE
 
 from __future__ import annotations
 
-from optuna.samplers import BaseSampler, TPESampler
+from typing import TYPE_CHECKING
 
 from .base import Ask, Strategy
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 STARTUP_TRIALS = 10
 """Trials that are drawn at random before the estimator has something to work with."""
@@ -15,6 +18,8 @@ STARTUP_TRIALS = 10
 
 def make_sampler(ask: Ask) -> BaseSampler:
     """The sampler for one trial."""
+    from optuna.samplers import TPESampler  # Optuna takes a second to load
+
     return TPESampler(n_startup_trials=STARTUP_TRIALS, multivariate=True, seed=ask.sampler_seed)
 
 
