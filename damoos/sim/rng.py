@@ -23,8 +23,7 @@ NR_STREAMS = 3
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11, _S63, _S64, _S1 = (np.uint64(shift) for shift in (30, 27, 31, 11, 63, 64, 1))
-_NONE, _ALL = np.uint64(0), np.uint64(2**64 - 1)
+_S30, _S27, _S31, _S11 = (np.uint64(shift) for shift in (30, 27, 31, 11))
 _MASK = 2**64 - 1
 _TWO_53 = 9007199254740992.0
 _INVERSE = np.concatenate([[0.0], 1.0 / np.arange(1, 64)])
@@ -229,42 +228,13 @@ def binomial(rng, stream, n, p):
 
 
 @intrinsic
-def _ones(typing, word):
+def ones(typing, word):
     """Number of 1 bits in a 64-bit word."""
 
     def generate(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
-
-
-@kernel
-def binomial_of_few(rng, stream, n, p):
-    """How many of up to 64 independent trials of probability `p` succeed, in a time that hardly depends on `n` and `p`.
-
-    The trials are the bits of a word. Binary digits of their uniform numbers are drawn, first digit first, for those
-    trials whose numbers don't differ from `p` yet.
-    """
-    if p >= 1.0:
-        return n
-    digits = np.uint64(p * _TWO_53) << _S11
-    width = np.uint64(n)
-    undecided = _ALL >> (_S64 - width)
-    # A random number has three digits for each of few trials.
-    at_once = 3 if n <= 21 else 1
-    hits = _NONE
-    z = rng[stream]
-    while undecided != _NONE and digits != _NONE:
-        z += GOLDEN
-        drawn = mixed(z)
-        for _ in range(at_once):
-            one = _NONE - (digits >> _S63)
-            hits |= undecided & ~drawn & one
-            undecided &= ~(drawn ^ one)
-            digits <<= _S1
-            drawn >>= width
-    rng[stream] = z
-    return _ones(hits)
 
 
 @kernel

@@ -148,7 +148,7 @@ def _first_state(
     n[KERNEL] = kernel_number(machine.kernel)
     n[PHYSICAL], n[CORE_PAGE] = view.physical, PAGE // view.unit
     state.c[:] = _costs(machine, pace, physical=view.physical)
-    state.draw_n[:] = n[SEEN_PHASE] = -1
+    n[SEEN_PHASE] = -1
     state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
     state.node_factor[:] = [[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]
     size = state.area_end - state.area_start

@@ -134,8 +134,6 @@ SHOWN = len(SAMPLE_COLUMNS) + 1
 """Numbers that `engine.step` shows of a run: a sample, and whether the workload has ended."""
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
-DRAW_SLOTS = 128
-"""Hit counts that tables are kept for; more sampling intervals at once are drawn without."""
 
 Ints = NDArray[np.int64]
 Shorts = NDArray[np.int32]
@@ -185,10 +183,6 @@ class State(Arena):
     sweep_from: Annotated[Floats, "A"]  # first page of a slow sweep in this segment, from the area's start
     sweep_pages: Annotated[Floats, "A"]  # pages it covers in the segment, 0: no slow sweep
     sweep_step: Annotated[Floats, "A"]  # pages it covers in a sampling interval
-    draw_uses: Annotated[Ints, "A"]  # draws for the same (n, p); see monitor._draw_inside
-    draw_n: Annotated[Ints, "A"]  # that (n, p)
-    draw_p: Annotated[Floats, "A"]
-    draw_table: Annotated[Words, "A", DRAW_SLOTS]  # its alias table, if there were many
     area_touched: Annotated[Floats, "A"]  # accesses per page in phases that are over
     area_last: Annotated[Floats, "A"]  # when its last phase was over, µs
     view_start: Annotated[
@@ -228,6 +222,9 @@ class State(Arena):
     nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
     last_nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
     age: Annotated[Shorts, 2, "R", BUFFER]
+    chance: Annotated[Floats, "R", BUFFER]  # of a region's checks in the last segment, and how many; see monitor
+    checks: Annotated[Ints, "R", BUFFER]
+    undecided: Annotated[Words, "R", BUFFER]
     ext_start: Annotated[Ints, "E", BUFFER]  # pages; extents are sorted and never cross an area's border
     ext_end: Annotated[Ints, "E", BUFFER]
     ext_area: Annotated[Ints, "E", BUFFER]
