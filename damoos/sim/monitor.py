@@ -19,7 +19,7 @@ import numpy as np
 from .jit import kernel
 from .regions import sampled_end
 from .rng import GOLDEN, MONITOR, below, binomial, mixed, ones, uniform
-from .state import CUR, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED
+from .state import CUR, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED, SIDE_BY_SIDE
 
 _AT_ONCE, _MANY = 21, 105
 """Checks of a region that a word has three digits for; from how many on one draw for all of them takes less time."""
@@ -34,13 +34,18 @@ _SECOND, _THIRD, _DRAWN = (np.uint64(x) for x in (_AT_ONCE, 2 * _AT_ONCE, _DIGIT
 def check_accesses(st, n):
     """Adds to each region's nr_accesses the hits of `n` sampling intervals that the workload has just run through."""
     hits, count = st.nr_accesses[st.n[CUR]], st.n[NR_REGIONS]
-    if _find_chances(st, n):
+    v = 0
+    for i in range(0, count, SIDE_BY_SIDE):
+        stop = min(i + SIDE_BY_SIDE, count)
+        v, any_chance = _find_chances(st, n, i, stop, v)
+        if not any_chance:
+            continue
         if n < _MANY:
             for first in range(0, n, _AT_ONCE):
-                _draw_some(st, hits, first)
+                _draw_some(st, hits, i, stop - i, first)
         else:
-            for i in range(count):
-                hits[i] += binomial(st.rng, MONITOR, st.checks[i], st.chance[i])
+            for j in range(stop - i):
+                hits[i + j] += binomial(st.rng, MONITOR, st.checks[j], st.chance[j])
     greatest = 0
     for i in range(count):
         greatest = max(greatest, hits[i])
@@ -49,14 +54,14 @@ def check_accesses(st, n):
 
 
 @kernel
-def _find_chances(st, n):
-    # For each region how many checks find an access with which chance, below 1; those that surely do are counted here.
-    # Whether anything is left to be drawn.
-    cur, count = st.n[CUR], st.n[NR_REGIONS]
-    start, end, hits, chance, checks = st.start[cur], st.end[cur], st.nr_accesses[cur], st.chance, st.checks
+def _find_chances(st, n, begin, count, v):
+    # For regions `begin` to `count` how many checks find an access with which chance, below 1; those that surely do are
+    # counted here. `v`: a piece at or before the first of them. Returns that of the last, and whether to draw anything.
+    start, end, hits = st.start[st.n[CUR]], st.end[st.n[CUR]], st.nr_accesses[st.n[CUR]]
     view_start, view_end, view_area, sweep = st.view_start, st.view_end, st.view_area, st.sweep_pages
+    chance, checks = st.chance, st.checks
     any_chance = 0.0
-    v = i = 0
+    i = begin
     while i < count:
         s, e = start[i], end[i]
         while v < view_end.size and view_end[v] <= s:
@@ -74,10 +79,10 @@ def _find_chances(st, n):
             p, sure = 0.0, tried
         any_chance += p
         while i < count and end[i] <= stop:
-            chance[i], checks[i] = p, tried
+            chance[i - begin], checks[i - begin] = p, tried
             hits[i] += sure
             i += 1
-    return any_chance > 0.0
+    return v, any_chance > 0.0
 
 
 @kernel
@@ -102,11 +107,11 @@ def _chance_across(st, hits, i, v, s, e, n):
 
 
 @kernel
-def _draw_some(st, hits, first):
-    # Hits among the checks from `first` on, as many as a word has digits for.
+def _draw_some(st, hits, begin, count, first):
+    # Hits of `count` regions from `begin` on among the checks from `first` on, as many as a word has digits for.
     chance, checks, undecided = st.chance, st.checks, st.undecided
     z = st.rng[MONITOR]
-    for i in range(st.n[NR_REGIONS]):
+    for i in range(count):
         digits = np.uint64(np.int64(chance[i] * _TO_DIGITS)) << _S11
         n = min(max(checks[i] - first, 0), _AT_ONCE)
         hit, left = _NONE, (_ONE << np.uint64(n)) - _ONE
@@ -114,9 +119,9 @@ def _draw_some(st, hits, first):
         hit, left, digits = _three_digits(z + GOLDEN, hit, left, digits)
         hit, left, digits = _three_digits(z + GOLDEN + GOLDEN, hit, left, digits)
         z += GOLDEN + GOLDEN + GOLDEN
-        hits[i] += ones(hit)
+        hits[begin + i] += ones(hit)
         undecided[i] = left if digits != _NONE else _NONE
-    for i in range(st.n[NR_REGIONS]):
+    for i in range(count):
         left = undecided[i]
         if left != _NONE:
             digits = np.uint64(np.int64(chance[i] * _TO_DIGITS)) << (_S11 + _DRAWN)
@@ -124,7 +129,7 @@ def _draw_some(st, hits, first):
             while left != _NONE and digits != _NONE:
                 hit, left, digits = _digit(mixed(z), hit, left, digits)
                 z += GOLDEN
-            hits[i] += ones(hit)
+            hits[begin + i] += ones(hit)
     st.rng[MONITOR] = z
 
 

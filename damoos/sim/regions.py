@@ -257,8 +257,9 @@ def _split(st, cur, to, pieces, least, step):
         # Pieces that are empty are overwritten by the next; counters have just been reset.
         start2[out], end2[out], nr2[out], last2[out], age2[out] = s, second, 0, last_i, age_i
         out += 1
-        start2[out], end2[out], nr2[out], last2[out], age2[out] = second, third, 0, last_i, age_i
-        out += second < third
+        if pieces == 3:
+            start2[out], end2[out], nr2[out], last2[out], age2[out] = second, third, 0, last_i, age_i
+            out += second < third
         start2[out], end2[out], nr2[out], last2[out], age2[out] = third, e, 0, last_i, age_i
         out += third < e
     st.rng[SPLIT] = z

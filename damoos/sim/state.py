@@ -134,6 +134,8 @@ SHOWN = len(SAMPLE_COLUMNS) + 1
 """Numbers that `engine.step` shows of a run: a sample, and whether the workload has ended."""
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
+SIDE_BY_SIDE = 128
+"""Regions whose hits are drawn together."""
 
 Ints = NDArray[np.int64]
 Shorts = NDArray[np.int32]
@@ -222,9 +224,9 @@ class State(Arena):
     nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
     last_nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
     age: Annotated[Shorts, 2, "R", BUFFER]
-    chance: Annotated[Floats, "R", BUFFER]  # of a region's checks in the last segment, and how many; see monitor
-    checks: Annotated[Ints, "R", BUFFER]
-    undecided: Annotated[Words, "R", BUFFER]
+    chance: Annotated[Floats, SIDE_BY_SIDE]  # that a check of a region hits; how many there are; see monitor
+    checks: Annotated[Ints, SIDE_BY_SIDE]
+    undecided: Annotated[Words, SIDE_BY_SIDE]  # bits of those checks that are neither hits nor misses yet
     ext_start: Annotated[Ints, "E", BUFFER]  # pages; extents are sorted and never cross an area's border
     ext_end: Annotated[Ints, "E", BUFFER]
     ext_area: Annotated[Ints, "E", BUFFER]
