@@ -121,12 +121,13 @@ class _WholeCompiler(_Compiler):
         # All that is compiled for it is kept until it is done: there is no garbage to look for.
         was_on = gc.isenabled()
         gc.disable()
-        resolve = types.Function.get_call_type
-        types.Function.get_call_type = _remembered(resolve)
+        builtin: Any = types.Function
+        resolve = builtin.get_call_type
+        builtin.get_call_type = _remembered(resolve)
         try:
             return super().compile_extra(function)
         finally:
-            types.Function.get_call_type = resolve
+            builtin.get_call_type = resolve
             if was_on:
                 gc.enable()
 

@@ -74,11 +74,12 @@ def test_physical_memory_is_monitored_whole_and_shows_what_is_used() -> None:
 
 
 def test_physical_page_out_spares_what_was_used_since_it_was_looked_at() -> None:
-    # The first look finds all pages young, since filling them was their last access; the second, a second later, old.
+    # The first look finds pages young, since filling them was their last access, but for those of small regions that
+    # DAMON's checks have marked as idle; the second, a second later, old.
     result = run(Scheme(Action.PAGEOUT, IDLE_1S))
     out = result.samples.swap_out_pages
     t = result.samples.t_s
-    assert out[t < 2.0][-1] == 0
+    assert out[t < 2.0][-1] < 0.05 * 40 * 256
     # Pieces that share a region of DAMON with a page in use are not idle to it.
     assert 0.25 * 40 * 256 < out[-1] < 1.05 * 40 * 256
     stats = result.scheme_stats[0]
