@@ -54,7 +54,7 @@ $(VENV)/.core: $(VENV)/.python pyproject.toml constraints.txt
 	$(install)
 	@touch $@
 
-$(VENV)/.test: WHAT := .[rl,search,test,dev]
+$(VENV)/.test: WHAT := .[rl,search,sweep,test,dev]
 $(VENV)/.test: $(VENV)/.python pyproject.toml constraints.txt
 	$(install)
 	@touch $@ $(VENV)/.core

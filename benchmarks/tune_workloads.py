@@ -3,7 +3,7 @@
 
     tune_workloads.py [--trials N] [--seed S] [--backend NAME] [--json] [--write-doc FILE]
 
-For each workload a study from scratch, then the score of the found scheme and of the kernel documentation's example
+For each workload a study from scratch, then the score of the found scheme and of the example of DAMON's evaluation
 (page out 4 KiB and more, no access for 5 s), both against no scheme, whose score is 0. Higher is better; the score is
 -(0.5 · runtime overhead % + 0.5 · RSS overhead %).
 """

@@ -164,8 +164,15 @@ def _folders(kind: Kind) -> Iterator[Path]:
 
 def _files(kind: Kind, folder: Path) -> dict[str, Path]:
     # Names are unique beyond groups; what lies in the catalogue itself comes before a group's.
-    grouped, own = folder.glob(f"*/*{_SUFFIX[kind]}"), folder.glob(f"*{_SUFFIX[kind]}")
-    return {path.stem: path for path in (*sorted(grouped), *sorted(own))}
+    return {path.stem: path for depth in ("*/*", "*") for path in sorted(_of_kind(kind, folder.glob(f"{depth}.*")))}
+
+
+def _of_kind(kind: Kind, paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        # A TOML file beside a workload describes it; alone it is a workload of several processes, or a command.
+        alone = kind == "workloads" and path.suffix == ".toml" and not path.with_suffix(_SUFFIX[kind]).is_file()
+        if path.suffix == _SUFFIX[kind] or alone:
+            yield path
 
 
 def _near(word: str, known: Collection[str]) -> str:

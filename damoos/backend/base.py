@@ -14,11 +14,13 @@ from damoos.damon.snapshot import SchemeStats, Snapshot
 from damoos.workload.attached import AttachedWorkload
 from damoos.workload.command import CommandWorkload
 from damoos.workload.masim import MasimWorkload
+from damoos.workload.processes import ProcessesWorkload
 
 from .result import Result, Samples
 
-Workload = MasimWorkload | CommandWorkload | AttachedWorkload
-"""What can be run: masim workloads everywhere, the others on real kernels only."""
+Workload = MasimWorkload | ProcessesWorkload | CommandWorkload | AttachedWorkload
+"""What can be run: masim workloads everywhere, several of them at once on the simulator only, the others on real
+kernels only."""
 Placed = tuple[str, int, int]
 """A region of a masim workload in the address space: name, first byte, end."""
 
@@ -56,6 +58,9 @@ class Session(Protocol):
 
     def placed(self) -> tuple[Placed, ...]:
         """Where the workload's regions lie in what `snapshot` shows, in the workload's order; empty if not known."""
+
+    def work_done_ms(self) -> float:
+        """How much of the workload's nominal time is done for sure by now, ms; 0 where nothing tells."""
 
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,7 +51,8 @@ class Trace:
 
     `t_ms` [n]; `offset` [n+1] into the flat arrays `start_page` (relative to the lowest workload region, may be
     negative), `pages`, `nr_accesses`, `age`. `areas`: (name, first page, pages) of each workload region in the same
-    numbering; `maps`: the same for the whole address space.
+    numbering; `maps`: the same for the whole address space. `target`: whose regions they are, pages being numbered in
+    each target's address space (None: of one).
     """
 
     t_ms: NDArray[np.float64]
@@ -61,6 +63,21 @@ class Trace:
     age: NDArray[np.int64]
     areas: tuple[tuple[str, int, int], ...]
     maps: tuple[tuple[str, int, int], ...]
+    target: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Course:
+    """How far a run was at moments: `t_s` [n] s since its start, `work_ms` [n] nominal ms of the workload that were
+    done for sure by then. Both never fall."""
+
+    t_s: tuple[float, ...]
+    work_ms: tuple[float, ...]
+
+    def later_s(self, work_ms: float, end_s: float) -> float:
+        """When more than `work_ms` was done for the first time, s; `end_s`, the run's end, if no moment shows that."""
+        place = bisect.bisect_right(self.work_ms, work_ms)
+        return self.t_s[place] if place < len(self.t_s) else end_s
 
 
 @dataclass(frozen=True)
@@ -70,8 +87,8 @@ class Result:
     `time_kind` says which clock the times are of: "simulated", "virtual" (VM) or "real".
     RSS figures are time-weighted over the run (`rss_mean_bytes`) or extremes of the samples. `metric`: the number that
     the workload's own metric gave (None: it has none). `observed`: what DAMON's snapshots come to, where somebody took
-    some while it ran. `stall_s`: time in which the workload was stalled for memory, as PSI's "some" counts it (None:
-    not measured).
+    some while it ran. `course`: how it came along, where somebody followed it. `stall_s`: time in which the workload
+    was stalled for memory, as PSI's "some" counts it (None: not measured).
     """
 
     workload: str
@@ -97,4 +114,5 @@ class Result:
     metric: float | None = None
     observed: Observed | None = None
     stall_s: float | None = None
+    course: Course | None = None
     versions: dict[str, str] = field(default_factory=dict)

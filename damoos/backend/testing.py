@@ -177,6 +177,14 @@ class BackendConformance:
             result = session.finish()
         assert result.applied == kdamonds_of(WATCH)
 
+    def test_the_work_that_is_done_grows_to_all_of_it(self) -> None:
+        with self.make_backend().start(WORKLOAD, None, 1) as session:
+            done = [session.work_done_ms()]
+            while not session.done:
+                session.advance(0.5)
+                done.append(session.work_done_ms())
+        assert 0 <= done[0] and done == sorted(done) and done[-1] == WORKLOAD.duration_ms
+
     def test_advance_stops_in_time_and_at_the_end(self) -> None:
         late = FAST.sample_us / 1e6 + self.slack_s
         with self.make_backend().start(WORKLOAD, kdamonds_of(WATCH), 1) as session:

@@ -129,9 +129,9 @@ class Asked:
     @property
     def program(self) -> CommandWorkload | AttachedWorkload | None:
         """It, unless `text` is a name or file that says it all."""
-        from damoos.workload.masim import MasimWorkload
+        from damoos.workload.processes import AnyMasim
 
-        return None if isinstance(self.workload, MasimWorkload) else self.workload
+        return None if isinstance(self.workload, AnyMasim) else self.workload
 
 
 def find_program(given: ProgramOptions) -> Asked:

@@ -186,10 +186,10 @@ def _advance(session: Session, workload: Workload, damon: bool) -> list[Snapshot
 def _length_s(workload: Workload) -> float | None:
     """How long a run takes, about, s; None if nobody knows."""
     from damoos.workload.command import CommandWorkload
-    from damoos.workload.masim import MasimWorkload
+    from damoos.workload.processes import AnyMasim
 
-    if isinstance(workload, MasimWorkload):
-        return sum(phase.ms for phase in workload.phases) / 1000
+    if isinstance(workload, AnyMasim):
+        return workload.duration_ms / 1000
     return None if isinstance(workload, CommandWorkload) else workload.duration_s
 
 
@@ -222,6 +222,7 @@ def _record(path: Path, result: Result, workload: Workload, timing: Timing, kern
     from damoos.workload.masim import MasimWorkload
     from damoos.workload.pace import Pace
 
-    assert isinstance(workload, MasimWorkload)  # the simulator runs no other
+    if not isinstance(workload, MasimWorkload):
+        raise InputError("only runs of one process are recorded", field="--record", value=workload.name)
     pace = Pace(timing=timing.value)
     write_recording(to_recording(result, workload=workload, pace=pace, kernel=kernel, name=workload.name), path)

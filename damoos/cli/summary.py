@@ -33,6 +33,8 @@ def print_summary(screen: Console, outcome: Outcome, folder: Path, *, verbose: b
             screen.print(words.change_note(outcome), style="dim")
         if failed := words.failures(outcome):
             screen.print(f"failed trials: {failed}; trials.csv says why", style="dim")
+        if ended := words.stopped(outcome):
+            screen.print(f"stopped early: {ended}", style="dim")
         if verbose:
             _print_indented(screen, words.comparisons(outcome))
         screen.print()

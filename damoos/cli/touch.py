@@ -52,11 +52,15 @@ def touch(
     for option, value in (("--work", work), ("--rate", rate)):
         if value is not None and not 0 < value < float("inf"):
             raise InputError("out of range", field=option, value=value, allowed="a positive number of accesses per ms")
-    from damoos.catalogue import find
-    from damoos.workload import masim, touch
+    from damoos.workload import touch
+    from damoos.workload.masim import MasimWorkload
     from damoos.workload.pace import Pace
+    from damoos.workload.processes import find_masim
 
-    program = masim.load(find("workloads", workload))
+    program = find_masim(workload)
+    if not isinstance(program, MasimWorkload):
+        names = ", ".join(process.name for process in program.processes)
+        raise InputError("several processes", field="workload", value=workload, allowed=f"one of them: {names}")
     pace = Pace(
         timing="time" if work is None else "work",
         accesses_per_ms=work,

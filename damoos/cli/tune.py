@@ -88,6 +88,14 @@ def tune(
     from_best: Annotated[
         int, typer.Option(min=1, metavar="N", help="How many points to take from there.")
     ] = DEFAULT_FROM_BEST,
+    early_stop: Annotated[
+        bool | None,
+        typer.Option(
+            "--early-stop/--no-early-stop",
+            help="End runs early that are too slow or can't reach the final; the rule where they aren't simulated.",
+            show_default=False,
+        ),
+    ] = None,
     backend: Backend = None,
     machine: Machine = None,
     timing: TimingOption = Timing.WORK,
@@ -170,6 +178,7 @@ def tune(
         command_line=_command_line(),
         start_from=start_from,
         from_best=from_best,
+        early_stop=early_stop,
     )
     from damoos.backend.registry import open_backend
 
@@ -266,10 +275,10 @@ def _trials_in_words(request: StudyRequest, place: Place) -> str:
 def _in_words(asked: program.Asked) -> str:
     from damoos.report import numbers
     from damoos.workload.attached import AttachedWorkload
-    from damoos.workload.masim import MasimWorkload
+    from damoos.workload.processes import AnyMasim
 
     workload = asked.workload
-    if isinstance(workload, MasimWorkload):
+    if isinstance(workload, AnyMasim):
         length = numbers.seconds(workload.duration_ms / 1000)
         return f"{workload.name}, {numbers.size(workload.footprint_bytes)}, {length} a run"
     if isinstance(workload, AttachedWorkload):

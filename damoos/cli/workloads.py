@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from damoos.workload.about import About
     from damoos.workload.masim import MasimWorkload, Phase
+    from damoos.workload.processes import AnyMasim
 
 # Of the zram machine model; on it depends how often small probabilities hit.
 ACCESSES_PER_MS = 60_000.0
@@ -48,8 +49,10 @@ def list_workloads(
       damoos workloads list --catalogue my-catalogue     (with a folder workloads inside)
     """
     from damoos.catalogue import find, group_of, names
+    from damoos.workload.processes import names_processes
 
     paths = [find("workloads", name) for name in names("workloads")]
+    paths = [path for path in paths if path.suffix == ".cfg" or names_processes(path)]
     groups = {path: group_of("workloads", path) for path in paths}
     if group is not None and group not in groups.values():
         known = ", ".join(sorted(set(groups.values()) - {""})) or "nothing"
@@ -68,7 +71,7 @@ def list_workloads(
         _print_list(screen, entries)
 
 
-def _print_list(screen: Console, found: Sequence[tuple[MasimWorkload, About | None, str]]) -> None:
+def _print_list(screen: Console, found: Sequence[tuple[AnyMasim, About | None, str]]) -> None:
     from damoos.report import numbers
 
     from .run_text import plain_table
@@ -81,9 +84,17 @@ def _print_list(screen: Console, found: Sequence[tuple[MasimWorkload, About | No
             text.title if text else "",
             text.footprint if text else numbers.size(workload.footprint_bytes),
             f"{workload.duration_ms / 1000:.4g} s",
-            str(len(workload.phases)),
+            _length(workload),
         )
     screen.print(table)
+
+
+def _length(workload: AnyMasim) -> str:
+    from damoos.workload.masim import MasimWorkload
+
+    if isinstance(workload, MasimWorkload):
+        return str(len(workload.phases))
+    return _counted(len(workload.processes), "process")
 
 
 @app.command()
@@ -98,57 +109,81 @@ def show(
         ),
     ] = ACCESSES_PER_MS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, without the picture.")] = False,
+    as_cfg: Annotated[bool, typer.Option("--cfg", help="Print the configuration as masim reads it.")] = False,
     catalogue: Catalogue = None,
 ) -> None:
-    """Show WORKLOAD: what it stands for, its regions and phases, and when it touches which memory.
+    """Show WORKLOAD: what it stands for, its regions and phases, and when it touches which memory; of one of several
+    processes, each of them.
 
     Examples:
 
       damoos workloads show zigzag
       damoos workloads show my.cfg
       damoos workloads show graded --rate 5000     on a slower machine
+      damoos workloads show generated-train-17     one of those drawn at random
+      damoos workloads show generated-train-17 --cfg > mine.cfg
     """
+    from damoos.workload import masim
+    from damoos.workload.processes import ProcessesWorkload, processes_of
+
     program, text, path = _load(workload)
     if as_json:
         typer.echo(json.dumps(_as_tree(program, text), indent=1))
         return
+    if as_cfg:
+        if isinstance(program, ProcessesWorkload):
+            names = ", ".join(process.name for process in program.processes)
+            raise InputError("several processes, each with its own", field="--cfg", value=workload, allowed=names)
+        typer.echo(masim.dumps(program), nl=False)
+        return
     screen = console.stdout()
     _print_text(screen, program, text, path)
-    _print_phases(screen, program)
+    for process in processes_of(program):
+        _print_phases(screen, process, heading=process.name if isinstance(program, ProcessesWorkload) else None)
     _print_map(screen, program, rate)
 
 
-def _load(name: str) -> tuple[MasimWorkload, About | None, str]:
+def _load(name: str) -> tuple[AnyMasim, About | None, str]:
     from damoos.catalogue import find
-    from damoos.workload import masim
+    from damoos.workload import generated
     from damoos.workload.about import about
+    from damoos.workload.processes import find_masim
 
+    workload = find_masim(name)
+    if generated.named(name) is not None:
+        return workload, None, "none: it follows from the name"
     path = find("workloads", name)
-    workload = masim.load(path)
     return workload, about(path, workload), str(path)
 
 
-def _as_tree(workload: MasimWorkload, text: About | None) -> dict[str, Any]:
+def _as_tree(workload: AnyMasim, text: About | None) -> dict[str, Any]:
     import dataclasses
 
-    return {
+    from damoos.workload.masim import MasimWorkload
+
+    tree = {
         "format": 1,
         "name": workload.name,
         "about": None if text is None else dataclasses.asdict(text),
         "footprint_bytes": workload.footprint_bytes,
         "duration_ms": workload.duration_ms,
+    }
+    if not isinstance(workload, MasimWorkload):
+        return tree | {"processes": [_as_tree(process, None) for process in workload.processes]}
+    return tree | {
         "regions": [dataclasses.asdict(region) for region in workload.regions],
         "phases": [dataclasses.asdict(phase) for phase in workload.phases],
     }
 
 
-def _print_text(screen: Console, workload: MasimWorkload, text: About | None, path: str) -> None:
+def _print_text(screen: Console, workload: AnyMasim, text: About | None, path: str) -> None:
     from damoos.report import numbers
+    from damoos.workload.masim import MasimWorkload
 
     screen.print(f"{workload.name}: {text.title}" if text else workload.name, style="bold")
     size = text.footprint if text else numbers.size(workload.footprint_bytes)
-    regions, phases = _counted(len(workload.regions), "region"), _counted(len(workload.phases), "phase")
-    screen.print(f"{size} in {regions}, {workload.duration_ms / 1000:g} s in {phases}")
+    parts = _counted(len(workload.phases), "phase") if isinstance(workload, MasimWorkload) else _length(workload)
+    screen.print(f"{size} in {_counted(len(workload.regions), 'region')}, {workload.duration_ms / 1000:g} s in {parts}")
     if text:
         screen.print()
         screen.print(text.description)
@@ -161,10 +196,10 @@ def _print_text(screen: Console, workload: MasimWorkload, text: About | None, pa
 
 
 def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+    return f"{number} {what}" if number == 1 else f"{number} {what}{'es' if what.endswith('ss') else 's'}"
 
 
-def _print_phases(screen: Console, workload: MasimWorkload) -> None:
+def _print_phases(screen: Console, workload: MasimWorkload, heading: str | None) -> None:
     from damoos.report import numbers
 
     from .run_text import plain_table
@@ -177,6 +212,8 @@ def _print_phases(screen: Console, workload: MasimWorkload) -> None:
             head = (phase.name, numbers.seconds(phase.ms / 1000)) if i == 0 else ("", "")
             table.add_row(*head, region, share, access)
     screen.print()
+    if heading is not None:
+        screen.print(heading, style="bold")
     screen.print(table)
     if len(workload.phases) > PHASES_SHOWN:
         screen.print(f"and {_counted(len(workload.phases) - PHASES_SHOWN, 'more phase')}", style="dim")
@@ -195,7 +232,7 @@ def _patterns(phase: Phase) -> list[tuple[str, str, str]]:
     ]
 
 
-def _print_map(screen: Console, workload: MasimWorkload, rate: float) -> None:
+def _print_map(screen: Console, workload: AnyMasim, rate: float) -> None:
     from damoos.report.heatmap import expected_map, terminal_lines
     from damoos.workload.access import WINDOW_MS
 

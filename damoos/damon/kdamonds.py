@@ -112,7 +112,8 @@ DOCUMENTED_PAGEOUT = Scheme(
     action=Action.PAGEOUT,
     access_pattern=AccessPattern.of(sz=("4 KiB", "max"), access=(0, 0), age=("5 s", "max")),
 )
-"""The kernel documentation's example: page out what was not accessed for 5 s, at the default intervals."""
+"""`prcl` of DAMON's own evaluation: page out what was not accessed for 5 s, at the default intervals. (The kernel's
+page start.rst has the same scheme with 60 s.)"""
 
 
 @cache

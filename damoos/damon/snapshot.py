@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,15 @@ class Snapshot:
     sample_us: int
     aggr_us: int
     target: NDArray[np.int64] | None = None
+
+
+def side_by_side(snapshot: Snapshot) -> Snapshot:
+    """The same with the address spaces of its targets one behind the other, sorted: target t's addresses are higher by
+    t * 2^48 bytes."""
+    if snapshot.target is None:
+        return snapshot
+    shift = snapshot.target << 48
+    return replace(snapshot, start=snapshot.start + shift, end=snapshot.end + shift)
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from damoos.backend.registry import open_backend
-from damoos.catalogue import find
 from damoos.errors import InputError
 from damoos.tune.outcome import Run
 from damoos.tune.preset import load_env
 from damoos.tune.trial import Bench, evaluate
-from damoos.workload import masim
+from damoos.workload.processes import find_masim
 
 from .profile import FEATURES, Profile, profile
 
@@ -67,7 +66,7 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
             raise InputError("too small", field="repeats", value=repeats, allowed="1 and more")
         preset = load_env(env)
         self.space, self.objective = preset.space, preset.objective
-        self.workload = masim.load(find("workloads", workload))
+        self.workload = find_masim(workload)
         self.bench = Bench.of(
             open_backend(backend, timing=timing), self.workload, observes=self.objective.observes, feed=preset.feed
         )

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from damoos.backend.base import Backend
 from damoos.damon.kdamonds import Kdamonds
-from damoos.damon.snapshot import Snapshot
+from damoos.damon.snapshot import Snapshot, side_by_side
 from damoos.errors import BackendError
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.processes import AnyMasim
 
 Profile = NDArray[np.float32]
 
@@ -35,7 +35,7 @@ FEATURES: tuple[tuple[str, str], ...] = (
 """Name and meaning of each number of a profile; all are in [0, 1]."""
 
 
-def profile(backend: Backend, workload: MasimWorkload, seed: int) -> Profile:
+def profile(backend: Backend, workload: AnyMasim, seed: int) -> Profile:
     """The profile, float32 [len(FEATURES)] in [0, 1], of one run that is only monitored, at the default intervals.
 
     Means are over `SNAPSHOTS` moments, equally far apart over the workload's nominal length. Raises BackendError.
@@ -86,6 +86,7 @@ def _by_rate(snapshot: Snapshot) -> NDArray[np.float64]:
 
 def _changed(before: Snapshot, after: Snapshot) -> float:
     """Share of the bytes covered by both whose rate differs by more than half of the samples."""
+    before, after = side_by_side(before), side_by_side(after)
     edges = np.unique(np.concatenate([before.start, before.end, after.start, after.end]))
     places, size = edges[:-1], np.diff(edges)
     rates, inside = [], np.ones(places.size, bool)

@@ -1,17 +1,21 @@
 """One strategy on one task with one seed, run by run: the protocol, the same for all.
 
-Nothing is given in advance: no run of the default or the baseline. What is reported after n runs is the point with the
-highest score that was measured by then, feasible before infeasible, judged by what it is worth in truth. A strategy
-that watches spends its first run on that, without a point: no scheme, whose score and worth are 0.
+The budget is in runs: those without a scheme that scores refer to count, and so does the one that a strategy watches; a
+run that was stopped counts for the part of it that ran. Nothing else is given in advance, no run of the default either.
+What is reported after n runs is the point with the highest score that was measured by then, feasible before infeasible,
+judged by what it is worth in truth. Short runs count as the part of a run that they are, the baseline's with them; what
+they give names nothing. Who has measured no scheme, whose score is 0, names nothing that measured worse.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from damoos.tune.asktell import ask, new_study, tell
+from damoos.tune.asktell import ask, new_study, tell, tell_stopped
+from damoos.tune.fidelity import WHOLE, Fidelity
 from damoos.tune.outcome import to_plain
 from damoos.tune.space import Value
 from damoos.tune.strategies.base import Ask, Strategy
@@ -19,17 +23,24 @@ from damoos.tune.strategies.seen import RECORD
 
 from .task import Measured, Task
 
+BASELINE, WATCHED = -1, -2
+"""The numbers of the rows of the runs without a scheme, and of the one that a strategy watches."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """A run. `budget`: of how many; `number` from 0; `score` and `feasible`: as measured; `reached`: what the point
-    that the strategy would name after it is worth; `ask_s`: how long it thought, s of real time."""
+    """A trial. `budget`: of how many runs the course is; `number` from 0, below for what is no trial;
+    `runs` and `workload_time_s`: what the course has cost so far, this one included; `score` and `feasible`: as
+    measured, no short run being feasible; `reached`: what the point that the strategy would name after it is worth;
+    `ask_s`: how long it thought, s of real time."""
 
     task: str
     strategy: str
     seed: int
     budget: int
     number: int
+    runs: float
+    workload_time_s: float
     params: dict[str, Value]
     score: float
     feasible: bool
@@ -40,46 +51,82 @@ class Row:
 def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterator[Row]:
     """The rows of one course of `budget` runs. Raises InputError if the strategy can't take the task."""
     task = task.under(strategy)
-    subject = task.subject(seed) if strategy.watches else None
     study = new_study()
+    runs, spent_s = 0.0, 0.0
     top: tuple[bool, float] = (False, float("-inf"))
     reached = float("-inf")
-    if subject is not None and budget > 0:
-        subject.recording()
-        yield Row(task.name, strategy.name, seed, budget, 0, {}, 0.0, True, 0.0, 0.0)
-    for number in range(strategy.nr_watched, budget):
-        begun = time.perf_counter()
-        at, points = number - strategy.nr_watched, budget - strategy.nr_watched
-        sampler = strategy.make_sampler(Ask(task.space, seed, at, points, subject))
-        trial, values = ask(study, sampler, task.space)
-        ask_s = time.perf_counter() - begun
-        measured = task.measure(values, seed, number)
-        if measured.trial is not None:
-            trial.set_user_attr(RECORD, to_plain(measured.trial))
-        tell(study, trial, [measured.score], measured.excess)
-        if (rank := _rank(measured)) > top:
-            top, reached = rank, task.judge(values)
-        yield Row(
-            task.name,
-            strategy.name,
-            seed,
-            budget,
-            number,
-            values,
-            measured.score,
-            measured.feasible,
-            reached,
-            ask_s,
+    is_whole = True
+    paid = {1.0}
+
+    def row(number: int, params: dict[str, Value], measured: Measured, ask_s: float) -> Row:
+        nonlocal runs, spent_s
+        runs, spent_s = runs + measured.runs, spent_s + measured.workload_time_s
+        rounded = round(runs, 6)  # so that parts of runs add up to whole ones
+        name, kept = strategy.name, measured.feasible and is_whole
+        return Row(
+            task.name, name, seed, budget, number, rounded, spent_s, params, measured.score, kept, reached, ask_s
         )
 
+    base = task.baseline(seed)
+    if base is not None:
+        top, reached = _rank(base), base.score
+        yield row(BASELINE, {}, base, 0.0)
+    subject = task.subject(seed) if strategy.watches else None
+    if subject is not None:
+        yield row(WATCHED, {}, Measured(0.0, -math.inf, subject.recording().runtime_s), 0.0)
+    trials = int((budget - runs) // task.repeats)
+    number = 0
+    while True:
+        fidelity = fidelity_of(strategy, task, number)
+        at, share = task.at(fidelity)
+        is_whole = share == 1.0 and at.repeats == task.repeats
+        # Runs of the whole are compared with the baseline that is paid already.
+        part_base = None if share in paid else at.baseline(seed)
+        cost = share * at.repeats * (1 if part_base is None else 2)
+        if round(runs + cost, 6) > budget:
+            break
+        paid.add(share)
+        begun = time.perf_counter()
+        sampler = strategy.make_sampler(Ask(task.space, seed, number, trials, subject, task.repeats))
+        trial, values = ask(study, sampler, task.space)
+        ask_s = time.perf_counter() - begun
+        measured = at.measure(values, seed, number)
+        measured = replace(measured, runs=share * measured.runs)
+        if part_base is not None:
+            spent_s += part_base.workload_time_s
+            runs += share * part_base.runs
+        if measured.trial is not None:
+            trial.set_user_attr(RECORD, to_plain(measured.trial))
+        if is_whole or measured.excess is None:
+            tell(study, trial, [measured.score], measured.excess)
+        else:
+            tell_stopped(study, trial, measured.score, measured.excess)
+        if is_whole and (rank := _rank(measured)) > top:
+            top, reached = rank, task.judge(values)
+        yield row(number, values, measured, ask_s)
+        number += 1
 
-def run_courses(task: Task, strategy: Strategy, seed: int, counts: Sequence[int]) -> dict[int, Row]:
-    """The row after each of the `counts` of runs. A strategy that plans for its number of runs gets a course for each,
-    others get the longest and are looked at on the way."""
-    if strategy.uses_budget:
-        return {count: list(run_course(task, strategy, seed, count))[-1] for count in counts}
-    rows = list(run_course(task, strategy, seed, max(counts)))
-    return {count: rows[count - 1] for count in counts}
+
+def fidelity_of(strategy: Strategy, task: Task, number: int) -> Fidelity:
+    """How faithful trial `number` of the strategy's courses on that task is."""
+    return WHOLE if strategy.ladder is None else strategy.ladder(task.repeats).fidelity(number)
+
+
+def run_courses(task: Task, strategy: Strategy, seed: int, counts: Sequence[int]) -> list[Row]:
+    """The rows of all courses that tell how it stands after each of the `counts` of runs: a strategy that plans for
+    its number of runs gets a course for each, others get the longest and are looked at on the way."""
+    budgets = counts if strategy.uses_budget else [max(counts)]
+    return [row for budget in budgets for row in run_course(task, strategy, seed, budget)]
+
+
+def reached_after(rows: Sequence[Row], runs: float) -> float:
+    """What had been reached when the course of these rows had cost at most so many runs; 0, no scheme, before."""
+    return next((row.reached for row in reversed(rows) if row.runs <= runs), 0.0)
+
+
+def reached_within(rows: Sequence[Row], workload_time_s: float) -> float:
+    """What had been reached within so much workload time, s; 0, no scheme, before."""
+    return next((row.reached for row in reversed(rows) if row.workload_time_s <= workload_time_s), 0.0)
 
 
 def _rank(measured: Measured) -> tuple[bool, float]:

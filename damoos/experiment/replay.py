@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.errors import ConfigError, InputError
+from damoos.tune.fidelity import Fidelity
 from damoos.tune.preset import Env
 from damoos.tune.space import Parameter, Space, Values
 from damoos.tune.strategies.base import Strategy
@@ -35,6 +36,7 @@ class ReplayTask:
     space: Space
     points: NDArray[np.float64]
     scores: tuple[tuple[float, ...], ...]
+    repeats: int = 1
 
     @property
     def best(self) -> float:
@@ -51,6 +53,13 @@ class ReplayTask:
                 allowed="an env and a workload instead of a replay",
             )
         return self
+
+    def at(self, fidelity: Fidelity) -> tuple[Self, float]:
+        """The same: what was measured was whole."""
+        return self, 1.0
+
+    def baseline(self, seed: int) -> None:
+        """None: scores are against runs that somebody made before."""
 
     def measure(self, values: Values, seed: int, number: int) -> Measured:
         """One of the scores at the nearest point."""

@@ -4,7 +4,7 @@ kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +13,23 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
+_PART = 100
 
 
 def stratified_bootstrap(statistic: Callable[..., Floats], *scores: Floats, seed: int = 0) -> tuple[float, float]:
     """The 95 % percentile interval of a statistic of one or more arrays [tasks, seeds], each with its seeds drawn anew
     within each task: the tasks are given, only the seeds are a sample."""
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for one in scores:
-        tasks, seeds = one.shape
-        drawn.append(np.take_along_axis(one[None], rng.integers(seeds, size=(RESAMPLES, tasks, seeds)), axis=2))
-    tail = (1.0 - CONFIDENCE) / 2.0
-    low, high = np.quantile(statistic(*drawn), [tail, 1.0 - tail])
+    low, high = _interval(statistic, _resampled(scores, seed))
     return float(low), float(high)
+
+
+def profile(scores: Floats, thresholds: Sequence[float], seed: int = 0) -> tuple[Floats, Floats, Floats]:
+    """A performance profile of scores [tasks, seeds]: the share of pairs above each of the thresholds, with the ends of
+    its pointwise 95 % intervals by the same bootstrap."""
+    drawn = _resampled((scores,), seed)
+    ends = [_interval(lambda one, t=t: mean_of((one > t).astype(np.float64)), drawn) for t in thresholds]
+    low, high = np.array(ends).T
+    return (scores[None] > np.array(thresholds)[:, None, None]).mean(axis=(1, 2)), low, high
 
 
 def mean_of(scores: Floats) -> Floats:
@@ -50,3 +54,20 @@ def improvement(ours: Floats, theirs: Floats) -> Floats:
     over tasks."""
     difference = ours[..., :, None] - theirs[..., None, :]
     return ((difference > 0) + 0.5 * (difference == 0)).mean(axis=(-3, -2, -1))
+
+
+def _resampled(scores: Sequence[Floats], seed: int) -> list[Floats]:
+    """Each of the arrays [tasks, seeds] as [RESAMPLES, tasks, seeds]."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for one in scores:
+        tasks, seeds = one.shape
+        drawn.append(np.take_along_axis(one[None], rng.integers(seeds, size=(RESAMPLES, tasks, seeds)), axis=2))
+    return drawn
+
+
+def _interval(statistic: Callable[..., Floats], drawn: Sequence[Floats]) -> Floats:
+    tail = (1.0 - CONFIDENCE) / 2.0
+    # A part at a time: a statistic may need many times the memory of its scores.
+    parts = [statistic(*(one[i : i + _PART] for one in drawn)) for i in range(0, RESAMPLES, _PART)]
+    return np.quantile(np.concatenate(parts), [tail, 1.0 - tail])

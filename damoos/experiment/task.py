@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, Self
 
+from damoos.tune.fidelity import Fidelity
 from damoos.tune.outcome import Trial
 from damoos.tune.space import Space, Values
 from damoos.tune.strategies.base import Strategy, Subject
@@ -13,13 +14,15 @@ from damoos.tune.strategies.base import Strategy, Subject
 @dataclass(frozen=True)
 class Measured:
     """What one trial gave. `score`: larger is better; `excess`: by how much it passes the limit, feasible where not
-    above 0, None if it failed. `workload_time_s`: what it cost, s; 0 where nothing ran for it. `trial`: all that was
-    measured, for strategies that look at more than the score; None where there is no more."""
+    above 0, None if it failed. What it cost: `workload_time_s`, s, 0 where nothing ran for it, and `runs`, of which one
+    that was stopped counts in part. `trial`: all that was measured, for strategies that look at more than the score;
+    None where there is no more."""
 
     score: float
     excess: float | None
     workload_time_s: float = 0.0
-    trial: Trial | None = None
+    runs: float = 1.0
+    trial: Trial | None = field(default=None, repr=False, compare=False)
 
     @property
     def feasible(self) -> bool:
@@ -28,7 +31,8 @@ class Measured:
 
 
 class Task(Protocol):
-    """A problem. `name` tells it from others; `best` is the highest `judge` of any point that is known."""
+    """A problem. `name` tells it from others; `best` is the highest `judge` of any point that is known, NaN if none
+    is; `repeats` is the number of runs of a trial."""
 
     @property
     def name(self) -> str: ...
@@ -39,9 +43,20 @@ class Task(Protocol):
     @property
     def best(self) -> float: ...
 
+    @property
+    def repeats(self) -> int: ...
+
     def under(self, strategy: Strategy) -> Self:
         """The same problem with the space that `strategy` searches, which may have kdamonds of its own. Raises
         InputError if the strategy can't take the space, or if nothing here can run such kdamonds."""
+
+    def at(self, fidelity: Fidelity) -> tuple[Self, float]:
+        """The same with trials of short or few runs, itself where there are no others; and the share of the workload
+        that each of these runs is."""
+
+    def baseline(self, seed: int) -> Measured | None:
+        """What a course pays before its first trial: the runs without a scheme, whose score is 0. None where scores
+        are given and nothing runs."""
 
     def measure(self, values: Values, seed: int, number: int) -> Measured:
         """One trial, as trial `number` of the course with that seed: a function of its arguments, noise included."""

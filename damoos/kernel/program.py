@@ -16,6 +16,7 @@ from damoos.workload.attached import AttachedWorkload
 from damoos.workload.command import CommandWorkload
 from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
+from damoos.workload.processes import ProcessesWorkload
 
 from .link import AgentHost
 from .place import Place
@@ -44,6 +45,13 @@ def program_of(workload: Workload, place: Place, pace: Pace, seed: int) -> Progr
     """Raises InputError for a workload that can't run there, HostError for a group or process that is not there."""
     if isinstance(workload, MasimWorkload):
         return Program(_touch(workload, place, pace, seed), {})
+    if isinstance(workload, ProcessesWorkload):
+        raise InputError(
+            "several processes can't be started on a real kernel",
+            field="workload",
+            value=workload.name,
+            allowed="one masim workload; on the simulator several",
+        )
     if isinstance(workload, CommandWorkload):
         fields = {
             "argv": list(workload.argv),

@@ -126,6 +126,16 @@ class KernelSession:
                         raise
         return self._stats[:-1]
 
+    def work_done_ms(self) -> float:
+        """The phases that are over, and what the program last said of the running one."""
+        done_ms = part_ms = 0.0
+        for line in self._lines:
+            if line.get("event") == "phase":
+                done_ms, part_ms = done_ms + line["nominal_ms"], 0.0
+            elif line.get("event") == "work":
+                part_ms = line["nominal_ms"]
+        return done_ms + part_ms
+
     def finish(self) -> Result:
         """See Session.finish."""
         if self._result is None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from damoos.workload.access import heat_between
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.processes import AnyMasim
 
 from . import numbers
 
@@ -36,7 +36,7 @@ class Heatmap:
     labels: tuple[str, ...]
 
 
-def expected_map(workload: MasimWorkload, accesses_per_ms: float, *, columns: int, rows: int) -> Heatmap:
+def expected_map(workload: AnyMasim, accesses_per_ms: float, *, columns: int, rows: int) -> Heatmap:
     """How likely a page is touched within `WINDOW_MS`: `columns` equal times, about `rows` address bins.
 
     Regions come in the file's order and get bins by their size, at least one each, so the map has at least as many

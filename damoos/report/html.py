@@ -119,7 +119,7 @@ def _trade_off(outcome: Outcome) -> Html:
     points = [
         search_plots.TradeOffPoint(t.number, t.runtime_overhead_percent, -t.rss_overhead_percent, t.score, t.feasible)
         for t in outcome.trials
-        if t.runtime_overhead_percent is not None and t.rss_overhead_percent is not None
+        if t.runtime_overhead_percent is not None and t.rss_overhead_percent is not None and t.state == "complete"
     ]
     limit = outcome.objective.max_runtime_overhead_percent
     figure, outside = search_plots.trade_off(
@@ -148,7 +148,7 @@ def _trade_off(outcome: Outcome) -> Html:
 def _convergence(outcome: Outcome) -> Html:
     figure, below = search_plots.convergence(
         [t.number for t in outcome.trials],
-        [t.score for t in outcome.trials],
+        [t.score if t.state == "complete" else None for t in outcome.trials],
         [t.feasible for t in outcome.trials],
         name=scores_name(outcome),
     )

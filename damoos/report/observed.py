@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from damoos.damon.snapshot import Snapshot
+from damoos.damon.snapshot import Snapshot, side_by_side
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -30,6 +30,7 @@ def observed_heat(snapshots: Sequence[Snapshot], address_bins: int) -> FloatArra
     The bins divide the covered bytes, holes left out, into equal parts; a bin's rate is the mean over its bytes, 0
     where a snapshot has no region. Raises ValueError without snapshots.
     """
+    snapshots = [side_by_side(snapshot) for snapshot in snapshots]
     low, high = covered(snapshots)
     offset = np.concatenate([[0], np.cumsum(high - low)])
     edges = np.linspace(0, offset[-1], address_bins + 1)

@@ -18,6 +18,8 @@ FAILURES = {
     "backend": "for other reasons",
 }
 """`Trial.error_kind` in words."""
+STOPPED = {"too slow": "too slow", "no final": "below what goes to the final"}
+"""`Stopped.why` in words."""
 FOUND_ON = {
     "simulated": "Found on a simulator: measure on your machine before you rely on it. ",
     "virtual": "Found in a virtual machine: measure on your machine before you rely on it. ",
@@ -78,6 +80,13 @@ def failures(outcome: Outcome) -> str:
     kinds = sorted({kind for kind in failed if kind is not None})
     parts = ", ".join(f"{failed.count(kind)} {FAILURES.get(kind, kind)}" for kind in kinds)
     return "" if not failed else f"{len(failed)} ({parts})" if parts else str(len(failed))
+
+
+def stopped(outcome: Outcome) -> str:
+    """How many trials were stopped early and why; empty if none was."""
+    why = [trial.stopped.why for trial in outcome.trials if trial.stopped is not None]
+    parts = ", ".join(f"{why.count(kind)} {STOPPED[kind]}" for kind in STOPPED if kind in why)
+    return f"{len(why)} ({parts})" if why else ""
 
 
 def interval(value: Interval, *, sign: bool = False) -> str:

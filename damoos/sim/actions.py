@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from .closely import advance_closely
 from .hugepages import advise, block_ceil, block_floor, collapse_blocks, khugepaged_block, split_at
 from .jit import kernel
 from .lru import old_share, prioritise
 from .memory import coalesce, evict, evict_some, first_extent, isolate, prefetch, resident_pages
 from .ops_filters import passing_pages, passing_share, passing_stretch
 from .phases import is_running
+from .processes import advance_closely_together, advance_steadily_together, steady_together
 from .recorder import elapse
 from .rng import WORKLOAD, binomial
 from .state import (
@@ -56,9 +56,8 @@ from .state import (
     X_DEPRIO,
     X_PRIO,
 )
-from .steady import advance_steadily, steady_intervals
 from .tables import LIMIT_OPS, LIMIT_YOUNG, S_LIMITS
-from .targets import area_shift
+from .targets import area_shift, is_valid, target_of
 from .tiers import migrate, refresh_rates
 
 # As a numpy integer, so that functions are not compiled again for the literal 1.
@@ -82,6 +81,8 @@ def act(st, k, start, end):
     if st.n[PHYSICAL] == 1:
         return _act_on_frames(st, k, action, start, end) * st.n[CORE_PAGE]
     shift = area_shift(st, start)
+    if not is_valid(st, target_of(st, start)):
+        return 0
     start, end = start + shift, end + shift
     if action == A_LRU_PRIO or action == A_LRU_DEPRIO:
         return 0
@@ -272,10 +273,10 @@ def work(st):
             return
         share = 0.5 if shared else 1.0
         wall = min(left / share, _STEADY_SLICE_US)
-        if steady_intervals(st, _ONE, wall, share) == 1:
-            advance_steadily(st, _ONE, wall, share)
+        if steady_together(st, _ONE, wall, share) == 1:
+            advance_steadily_together(st, _ONE, wall, share)
         else:
-            wall = advance_closely(st, min(wall, _SLICE_US), share)
+            wall = advance_closely_together(st, min(wall, _SLICE_US), share)
         if st.n[DONE] == 1:
             return
         left -= wall * share

@@ -9,8 +9,8 @@ from pathlib import Path
 from damoos.backend.base import Capabilities, Workload
 from damoos.damon.kdamonds import OPS, Kdamonds
 from damoos.errors import InputError
-from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
+from damoos.workload.processes import AnyMasim
 
 from .machine import Machine, load_machine
 from .session import SimSession
@@ -66,7 +66,7 @@ class SimBackend:
 
     def start(self, workload: Workload, kdamonds: Kdamonds | None, seed: int) -> SimSession:
         """Starts a run; see `Backend.start`."""
-        if not isinstance(workload, MasimWorkload):
+        if not isinstance(workload, AnyMasim):
             raise InputError(
                 "only masim workloads can be simulated",
                 field="workload",

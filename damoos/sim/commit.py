@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from damoos.damon.kdamonds import Target
 from damoos.errors import KdamondsError
 
+from .layout import SPAN
 from .monitored import Ranges, View
 from .state import AGGR_US, CUR, NR_REGIONS, PASSED, S_APPLY_US, S_NEXT, SAMPLE_US, SchemeTables, State, with_room
 from .tables import G_LAST, NOWHERE, Q_ACTIVE, Q_RESUME, S_FIRST_GOAL, S_LAST_GOAL
-from .targets import SPAN
 
 _REGION = ("start", "end", "nr_accesses", "last_nr_accesses", "age")
 _GOALS = [S_FIRST_GOAL, S_LAST_GOAL]

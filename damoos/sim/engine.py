@@ -12,14 +12,14 @@ import numpy as np
 
 from .actions import in_background
 from .attributes import schedule, set_intervals
-from .closely import advance_closely
 from .handle import handle_at
 from .idle import mark_checked
 from .intervals import tune_intervals
 from .jit import entry, kernel
 from .lru import is_filling, relieve
 from .monitor import check_accesses, check_each
-from .phases import begin_phase, is_running
+from .phases import is_running
+from .processes import advance_closely_together, advance_steadily_together, begin_all, owe, steady_together
 from .recorder import buffers_full, elapse, last_sample, show, trace_aggregation
 from .regions import (
     apply_min_nr_regions,
@@ -50,7 +50,6 @@ from .state import (
     C_WAIT,
     CUR,
     DAMON_ON,
-    DEBT,
     DONE,
     EXACT,
     GOAL_AGGRS,
@@ -74,7 +73,6 @@ from .state import (
     V7_1,
     WATERMARKS,
 )
-from .steady import advance_steadily, steady_intervals
 from .tiers import refresh_rates
 from .watermarks import update_activations
 
@@ -98,7 +96,7 @@ def turn_on(st):
     apply_min_nr_regions(st)
     st.n[DAMON_ON] = 1
     if st.c[C_SHARED] != 0.0:
-        st.f[DEBT] += st.c[C_START]
+        owe(st, st.c[C_START])
     schedule(st)
     st.n[NEXT_TUNE] = st.n[NEXT_AGGR] * st.n[GOAL_AGGRS]
 
@@ -141,11 +139,11 @@ def _workload_alone(st, most_us):
     share = 1.0 - st.f[BACKGROUND]
     if is_filling(st):
         left = min(left, _NO_DAMON_STEP_US)
-    n = steady_intervals(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
+    n = steady_together(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
     if n > 0:
-        advance_steadily(st, n, _NO_DAMON_STEP_US, share)
+        advance_steadily_together(st, n, _NO_DAMON_STEP_US, share)
     else:
-        advance_closely(st, min(left, _NO_DAMON_STEP_US), share)
+        advance_closely_together(st, min(left, _NO_DAMON_STEP_US), share)
     if st.c[C_LIMIT_PAGES] > 0.0:
         relieve(st)
 
@@ -172,18 +170,18 @@ def _sample(st, n):
         if done == 0:
             n = min(n, max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall)))
         if st.n[EXACT] == 1:
-            advance_closely(st, wall, share)
+            advance_closely_together(st, wall, share)
             check_each(st)
             mark_checked(st, np.int64(1))
             st.f[KDAMOND_CPU] += cpu
             done += 1
             continue
-        m = steady_intervals(st, np.int64(1) if is_filling(st) else n - done, wall, share)
+        m = steady_together(st, np.int64(1) if is_filling(st) else n - done, wall, share)
         if m == 0:
             m = 1
-            advance_closely(st, wall, share)
+            advance_closely_together(st, wall, share)
         else:
-            advance_steadily(st, m, wall, share)
+            advance_steadily_together(st, m, wall, share)
         check_accesses(st, m)
         mark_checked(st, m)
         st.f[KDAMOND_CPU] += cpu * m
@@ -244,7 +242,7 @@ targets' first ones after it; go on until a time; the last sample; go on for a t
 def _step(st, what, until_us):
     if what == BEGIN:
         elapse(st, 1e-9)
-        begin_phase(st)
+        begin_all(st)
     elif what == TURN_ON:
         turn_on(st)
     elif what == SET_ATTRIBUTES:

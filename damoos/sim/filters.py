@@ -6,6 +6,7 @@ Restates mm/damon/core.c damos_filter_match(), damos_core_filter_out() of Linux 
 from __future__ import annotations
 
 from .jit import kernel
+from .layout import SPAN
 from .tables import (
     FILTER_ADDR,
     FL_ALLOW,
@@ -17,7 +18,7 @@ from .tables import (
     S_FIRST_FILTER,
     S_LAST_CORE_FILTER,
 )
-from .targets import SPAN, target_of
+from .targets import target_of
 
 
 @kernel

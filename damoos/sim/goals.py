@@ -12,6 +12,7 @@ from .eligible import eligible_bp
 from .jit import kernel
 from .tables import (
     G_CURRENT,
+    G_GROUP,
     G_LAST,
     G_METRIC,
     G_NODE,
@@ -102,9 +103,9 @@ def _current(st, k, g):
     if metric == METRIC_NODE_FREE:
         return node_free_bp(st, node)
     if metric == METRIC_MEMCG_USED:
-        return memcg_used_bp(st, node)
+        return memcg_used_bp(st, node, st.goal[g, G_GROUP])
     if metric == METRIC_MEMCG_FREE:
-        return 10_000 - memcg_used_bp(st, node)
+        return 10_000 - memcg_used_bp(st, node, st.goal[g, G_GROUP])
     if metric == METRIC_ELIGIBLE:
         return eligible_bp(st, k, node)
     if metric == METRIC_ACTIVE:

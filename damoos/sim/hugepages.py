@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from .jit import kernel
 from .memory import bring_in, faults_huge, first_extent, isolate, make_huge, resident_pages
+from .phases import phase_of
 from .rng import WORKLOAD, binomial
 from .state import (
     BLOCK,
     BLOCK_SHIFT,
     NR_EXTENTS,
-    PHASE,
     X_ADVICE,
     X_HUGE,
 )
@@ -95,10 +95,10 @@ def collapse_blocks(st, start, end):
 @kernel
 def khugepaged_block(st):
     """Lets khugepaged collapse the first block that it may, of memory in use. Returns how many: 0 or 1."""
-    ph = st.n[PHASE]
-    for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
+    for q in range(st.pattern_area.size):
         a = st.pattern_area[q]
-        if st.area_more[a, X_ADVICE] == 0:
+        ph = phase_of(st, a)
+        if st.area_more[a, X_ADVICE] == 0 or not st.phase_first[ph] <= q < st.phase_first[ph + 1]:
             continue
         i = first_extent(st, st.area_start[a])
         while i < st.n[NR_EXTENTS] and st.ext_area[i] == a:

@@ -8,11 +8,15 @@ region, so those below it are negative.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from damoos.workload.masim import MasimWorkload
 
 PAGE = 4096
+SPAN = 1 << 36
+"""Pages from one address space to the next: more than the 47 bits of address that a process has on x86-64."""
 LOW_PAGES = 419
 STACK_PAGES = 33
 COLD_PAGES = 91
@@ -41,16 +45,26 @@ class Area:
     resident_pages: int | None = None  # before the workload's first access, of what the workload does not touch itself
 
 
+class Part(NamedTuple):
+    """What of a layout is one process's: its areas and mappings, from the first to the one behind the last."""
+
+    first_area: int
+    end_area: int
+    first_mapped: int
+    end_mapped: int
+
+
 @dataclass(frozen=True)
 class Layout:
     """`areas`: sorted, workload regions (by index in `region_area`) and the program's own hot spots; pages in no area
-    are never touched. `mapped`: (name, start, end) of what exists; `special`: what madvise refuses (vvar, vdso)."""
+    are never touched. `mapped`: (name, start, end) of what exists; `special`: what madvise refuses (vvar, vdso).
+    `parts`: one a process; process c's page p is numbered p + c * targets.SPAN."""
 
     areas: tuple[Area, ...]
     region_area: tuple[int, ...]
     mapped: tuple[tuple[str, int, int], ...]
     special: tuple[tuple[int, int], ...]
-    workload_pages: int
+    parts: tuple[Part, ...]
 
     @property
     def base_address(self) -> int:
@@ -100,8 +114,28 @@ def lay_out(workload: MasimWorkload, program_pages: int = 0, program_hot_pages: 
         region_area=tuple(index[a.start] for a in reversed(placed)),
         mapped=mapped,
         special=((vdso, vdso + _VDSO_PAGES),),
-        workload_pages=top,
+        parts=(Part(0, len(areas), 0, len(mapped)),),
     )
+
+
+def side_by_side(layouts: Sequence[Layout]) -> Layout:
+    """The address spaces of several processes as one layout."""
+    areas: list[Area] = []
+    region_area: list[int] = []
+    mapped: list[tuple[str, int, int]] = []
+    special: list[tuple[int, int]] = []
+    parts = []
+    for c, one in enumerate(layouts):
+        # All programs start at one address.
+        shift = c * SPAN + layouts[0].mapped[0][1] - one.mapped[0][1]
+        parts.append(
+            Part(len(areas), len(areas) + len(one.areas), len(mapped), len(mapped) + len(one.mapped)),
+        )
+        region_area += [len(areas) + a for a in one.region_area]
+        areas += [replace(area, start=area.start + shift, end=area.end + shift) for area in one.areas]
+        mapped += [(name, start + shift, end + shift) for name, start, end in one.mapped]
+        special += [(start + shift, end + shift) for start, end in one.special]
+    return Layout(tuple(areas), tuple(region_area), tuple(mapped), tuple(special), tuple(parts))
 
 
 def _phase_pages(first_page: int, phases: int) -> list[Area]:

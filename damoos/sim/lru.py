@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from .jit import kernel
 from .memory import coalesce, evict_some, resident_pages
+from .phases import accesses_of, phase_of
+from .processes import owe
 from .rng import WORKLOAD, binomial, uniform
 from .state import (
     ACTED_ON,
@@ -17,11 +19,8 @@ from .state import (
     C_LRU_NOISE,
     C_PAGEOUT,
     CAME_IN,
-    DEBT,
     DONE,
     NR_EXTENTS,
-    PHASE,
-    PHASE_ACCESSES,
     SWAP_IN,
     SWAPPED,
     UNTOUCHED,
@@ -41,13 +40,12 @@ _UNIT = 1024
 def touches(st, a):
     """How often each page of area `a` has been accessed so far, on average."""
     total = st.area_touched[a]
-    ph = st.n[PHASE]
-    if ph < st.phase_us.size:
-        for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
-            if st.pattern_area[q] == a:
-                step = 1.0 if st.pattern_random[q] == 1 else min(1.0, st.pattern_step[q])
-                share = st.f[PHASE_ACCESSES] * st.pattern_weight[q] * step
-                total += share / (st.area_end[a] - st.area_start[a])
+    ph = phase_of(st, a)
+    for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
+        if st.pattern_area[q] == a:
+            step = 1.0 if st.pattern_random[q] == 1 else min(1.0, st.pattern_step[q])
+            share = accesses_of(st, a) * st.pattern_weight[q] * step
+            total += share / (st.area_end[a] - st.area_start[a])
     return total
 
 
@@ -103,13 +101,13 @@ def relieve(st):
         if now == 0:
             break
         taken += now
-    st.f[DEBT] += taken * st.c[C_PAGEOUT]
+    owe(st, taken * st.c[C_PAGEOUT])
     coalesce(st, False)
 
 
 @kernel
 def _in_use(st, a):
-    ph = st.n[PHASE]
+    ph = phase_of(st, a)
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
         if st.pattern_area[q] == a:
             return True

@@ -301,6 +301,27 @@ def prefetch(st, start, end):
 
 
 @kernel
+def release(st, first, end):
+    """Frees all pages of the areas `first` to `end`, in memory and in swap, since their process has ended."""
+    for i in range(st.n[NR_EXTENTS]):
+        a = st.ext_area[i]
+        if first <= a < end:
+            if st.ext_more.shape[1] > 0:
+                _drop_marks(st, i, resident_pages(st, i))
+            swapped, size = st.ext_swapped[i], st.ext_end[i] - st.ext_start[i]
+            st.n[SWAPPED] -= swapped
+            st.n[HARD_OUT] -= swapped * st.area_hard[a]
+            st.area_swapped[a] -= swapped
+            st.n[UNTOUCHED] += size - st.ext_untouched[i]
+            st.area_untouched[a] += size - st.ext_untouched[i]
+            st.ext_swapped[i], st.ext_untouched[i] = 0, size
+    for a in range(first, end):
+        st.hit_p[a] = st.sweep_pages[a] = 0.0
+        st.hit_n[a] = 0
+    coalesce(st, False)
+
+
+@kernel
 def fault_at_random(st, area, share):
     """Each absent page of the area is touched with probability `share`; returns (swap-ins, first touches)."""
     swapped = untouched = 0

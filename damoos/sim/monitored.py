@@ -12,15 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from damoos.damon.kdamonds import Context
 
-from .layout import PAGE, Layout, three_ranges
+from .layout import PAGE, SPAN, Layout, three_ranges
 from .remember import remember
-from .targets import SPAN
 
 Ints = NDArray[np.int64]
 Ranges = tuple[tuple[int, int], ...]
@@ -79,16 +79,24 @@ class View:
         return {"V": len(self.start), "W": len(self.targets), "F": len(self.first), "G": len(self.followed)}
 
 
-def view_of(context: Context, layout: Layout, memory_bytes: int, seed: int) -> View:
-    """What a context monitors of a process: its targets, each of which watches that process.
+def view_of(
+    context: Context, layout: Layout, memory_bytes: int, seed: int, watched: tuple[int, ...] | None = None
+) -> View:
+    """What a context monitors of processes: its targets, each of which watches the process `watched` (None: the first).
 
     With vaddr a target's regions are what monitoring begins with, before they are fitted to the mappings; with fvaddr
     and paddr they stay. With paddr and none that is all memory of the machine, `memory_bytes`.
     """
     if context.ops != "paddr":
-        return _of_process(layout, given_to(context, layout.base_address), context.ops == "vaddr")
+        return _of_processes(context, layout, watched or (0,) * len(context.targets))
     (given,) = given_to(context, 0)
     return _physical(layout, given or ((FIRST_FRAME, memory_bytes // PAGE),), context.addr_unit, seed)
+
+
+@lru_cache(maxsize=64)
+def watched_at_first(targets: int, processes: int) -> tuple[int, ...]:
+    """Which process each target watches: of several its own, else the only one."""
+    return tuple(range(targets)) if processes > 1 else (0,) * targets
 
 
 def given_to(context: Context, base_address: int) -> tuple[Ranges, ...]:
@@ -104,18 +112,24 @@ def given_to(context: Context, base_address: int) -> tuple[Ranges, ...]:
 
 
 @remember(64)
-def _of_process(layout: Layout, given: tuple[Ranges, ...], follows: bool) -> View:
+def _of_processes(context: Context, layout: Layout, watched: tuple[int, ...]) -> View:
+    given, follows = given_to(context, layout.base_address), context.ops == "vaddr"
     start = np.array([a.start for a in layout.areas], np.int64)
     end = np.array([a.end for a in layout.areas], np.int64)
-    shifts = np.arange(len(given))[:, None] * SPAN
-    mapped = three_ranges([(s, e) for _, s, e in layout.mapped]) if follows else []
-    followed = [_shifted(mapped, t * SPAN) for t in range(len(given))]
+    parts = [layout.parts[c] for c in watched]
+    area = np.concatenate([np.arange(part.first_area, part.end_area) for part in parts])
+    shifts = [(t - c) * SPAN for t, c in enumerate(watched)]
+    shift = np.repeat(shifts, [part.end_area - part.first_area for part in parts])
+    followed: list[Ranges] = [()] * len(parts)
+    if follows:
+        mapped = [[m[1:] for m in layout.mapped[part.first_mapped : part.end_mapped]] for part in parts]
+        followed = [_shifted(three_ranges(own), by) for own, by in zip(mapped, shifts, strict=True)]
     return View(
-        (start + shifts).ravel(),
-        (end + shifts).ravel(),
-        np.tile(np.arange(len(start)), len(given)),
-        np.tile(start, len(given)),
-        tuple((-t * SPAN, 0, len(own) > 0) for t, own in enumerate(given)),
+        start[area] + shift,
+        end[area] + shift,
+        area,
+        start[area],
+        tuple((-by, c, len(own) > 0) for by, c, own in zip(shifts, watched, given, strict=True)),
         tuple(r for own, ranges in zip(given, followed, strict=True) for r in own or ranges),
         tuple(r for ranges in followed for r in ranges),
         False,

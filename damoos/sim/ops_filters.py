@@ -108,7 +108,7 @@ def _passes(st, k, area, is_huge, is_young, is_active):
         elif kind == FILTER_ACTIVE:
             has = is_active
         elif kind == FILTER_MEMCG:
-            has = True
+            has = row[FL_LOW] == st.area_process[area]
         elif kind == FILTER_YOUNG:
             has = is_young
         elif kind == FILTER_HUGE:

@@ -11,7 +11,20 @@ import math
 
 from .jit import kernel
 from .rng import WORKLOAD, uniform
-from .state import BATCH_LEFT, C_BATCH, C_BY_TIME, C_LIMIT, DONE, NOW, PHASE, PHASE_ACCESSES, PHASE_END_AT, PHASE_START
+from .state import (
+    BATCH_LEFT,
+    C_BATCH,
+    C_BY_TIME,
+    C_LIMIT,
+    DONE,
+    END_PHASE,
+    NOW,
+    NR_RUNNING,
+    PHASE,
+    PHASE_ACCESSES,
+    PHASE_END_AT,
+    PHASE_START,
+)
 
 COARSE = 8.0
 """Fewer batches than that in a sampling interval are followed one by one."""
@@ -43,9 +56,9 @@ def choose_pattern(st, first, last):
 
 @kernel
 def begin_phase(st):
-    """Sets up the current phase; marks the end of the workload after the last."""
+    """Sets up the current phase; marks the end of the process after the last."""
     ph = st.n[PHASE]
-    if ph >= st.phase_us.size:
+    if ph >= st.n[END_PHASE]:
         st.n[DONE] = 1
         return
     st.f[PHASE_START] = st.f[NOW]
@@ -82,6 +95,24 @@ def end_phase(st):
 
 @kernel
 def is_running(st):
-    """Whether the workload makes accesses now (and does not sleep)."""
+    """Whether the workload, any process of it, makes accesses now (and does not sleep)."""
+    if st.process_n.shape[0] > 1:
+        return st.n[NR_RUNNING] > 0
     ph = st.n[PHASE]
     return st.n[DONE] == 0 and st.phase_first[ph] < st.phase_first[ph + 1]
+
+
+@kernel
+def phase_of(st, a):
+    """The phase of the process that has area `a`; behind its last one, in which nothing is done, if it has ended."""
+    if st.process_n.shape[0] == 1:
+        return st.n[PHASE]
+    return st.process_n[st.area_process[a], 0]
+
+
+@kernel
+def accesses_of(st, a):
+    """Accesses in that phase so far."""
+    if st.process_n.shape[0] == 1:
+        return st.f[PHASE_ACCESSES]
+    return st.process_f[st.area_process[a], PHASE_ACCESSES - PHASE_START]

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from damoos.workload.masim import MasimWorkload, Pattern
 from damoos.workload.pace import Pace
+from damoos.workload.processes import AnyMasim, processes_of
 
-from .layout import PAGE, Layout, lay_out
+from .layout import PAGE, Layout, lay_out, side_by_side
 from .machine import Machine
 from .remember import remember
+from .state import PROCESS_N
+from .tables import WORKLOAD_CGROUP
 
 _NEARLY_1 = 1.0 - 2.0**-53
 
@@ -25,19 +28,54 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """The address space, and what `State` has of the workload: sizes A, M, P, Q, and arrays by their names."""
+    """The address space, and what `State` has of the workload: sizes C, A, M, P, Q, and arrays by their names.
+
+    Behind the phases of each process there is one more, in which it has ended: `first_phase` [C + 1] is where each
+    begins. `groups`: the cgroup of each process.
+    """
 
     layout: Layout
+    groups: tuple[str, ...]
+    first_phase: tuple[int, ...]
     sizes: dict[str, int]
     arrays: dict[str, Ints | Floats]
 
 
+_OF_SIZE = {"A": "area_start", "M": "map_start", "P": "phase_us", "Q": "pattern_area"}
+
+
 @remember(64)
-def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Program:
+def compile_program(workload: AnyMasim, machine: Machine, pace: Pace) -> Program:
     """The arrays of `workload` on `machine` at `pace`."""
+    processes = processes_of(workload)
+    alone = [_compile_process(process, machine, pace) for process in processes]
+    layout = side_by_side([layout for layout, _ in alone])
+    arrays = _address_space(layout)
+    lengths = np.array([[len(own[name]) for name in ("phase_us", "pattern_area")] for _, own in alone])
+    first_phase, first_pattern = np.concatenate((np.zeros((1, 2), np.int64), lengths.cumsum(axis=0))).T
+    for name in alone[0][1]:
+        arrays[name] = np.concatenate([own[name] for _, own in alone])
+    of_phase = [own["phase_first"][:-1] + first for (_, own), first in zip(alone, first_pattern, strict=False)]
+    arrays["phase_first"] = np.concatenate((*of_phase, first_pattern[-1:]))
+    for c, part in enumerate(layout.parts):
+        arrays["pattern_area"][first_pattern[c] : first_pattern[c + 1]] += part.first_area
+        arrays["area_process"][part.first_area : part.end_area] = c
+        arrays["area_phases"][part.first_area : part.end_area] += first_phase[c]
+        arrays["process_n"][c] = first_phase[c], 0, 0, -1, part.first_area, part.end_area, first_phase[c + 1] - 1
+    for values in arrays.values():
+        values.flags.writeable = False  # all runs of the workload begin from them
+    sizes = {size: len(arrays[name]) for size, name in _OF_SIZE.items()} | {"C": len(alone)}
+    groups = tuple(f"{WORKLOAD_CGROUP}/{process.name}" for process in processes)
+    if len(processes) == 1:
+        groups = (WORKLOAD_CGROUP,)
+    return Program(layout, groups, tuple(first_phase.tolist()), sizes, arrays)
+
+
+def _compile_process(workload: MasimWorkload, machine: Machine, pace: Pace) -> tuple[Layout, dict[str, Ints | Floats]]:
+    # A process as if it were alone.
     layout = lay_out(workload, machine.program_pages, machine.program_hot_pages)
     # masim makes no access in a phase whose weights are all 0.
-    active = [phase.patterns if any(p.probability for p in phase.patterns) else () for phase in workload.phases]
+    active = [phase.patterns if any(p.probability for p in phase.patterns) else () for phase in workload.phases] + [()]
     patterns = [p for chosen in active for p in chosen]
     phase_first = np.zeros(len(active) + 1, np.int64)
     np.cumsum([len(chosen) for chosen in active], out=phase_first[1:])
@@ -46,7 +84,7 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
     batch_us = np.full(len(patterns), machine.batch_us / pace.batch)
     rate = 1.0 / (access_us + batch_us)
     weight = np.array([p.probability for p in patterns], float)
-    phase_us = np.array([p.ms * 1000.0 for p in workload.phases], float)
+    phase_us = np.array([*(p.ms * 1000.0 for p in workload.phases), 0.0], float)
     phase_work, phase_cost = np.zeros(len(active)), np.zeros(len(active))
     for i, (first, last) in enumerate(zip(phase_first, phase_first[1:], strict=False)):
         if last > first:
@@ -55,7 +93,7 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
             phase_cost[i] = (weight[q] / rate[q]).sum()
             phase_work[i] = phase_us[i] * _nominal_rate(1.0 / phase_cost[i], pace)
     index = {r.name: i for i, r in reversed(list(enumerate(workload.regions)))}
-    arrays = _address_space(layout) | {
+    return layout, {
         "area_untouched": _untouched(workload, layout, pace),
         "phase_first": phase_first,
         "phase_us": phase_us,
@@ -74,16 +112,14 @@ def compile_program(workload: MasimWorkload, machine: Machine, pace: Pace) -> Pr
             [machine.huge_random_gain if p.random else machine.huge_sequential_gain for p in patterns], float
         ),
     }
-    for values in arrays.values():
-        values.flags.writeable = False  # all runs of the workload begin from them
-    first_of = {"A": "area_start", "M": "map_start", "P": "phase_us", "Q": "pattern_area"}
-    return Program(layout, {size: len(arrays[name]) for size, name in first_of.items()}, arrays)
 
 
 def _address_space(layout: Layout) -> dict[str, Ints | Floats]:
     areas = layout.areas
     mapped = [(s, e) for _, s, e in layout.mapped if (s, e) not in layout.special]
     return {
+        "process_n": np.zeros((len(layout.parts), PROCESS_N), np.int64),
+        "area_process": np.zeros(len(areas), np.int64),
         "area_start": np.array([a.start for a in areas], np.int64),
         "area_end": np.array([a.end for a in areas], np.int64),
         "area_hot": np.array([a.hot_pages for a in areas], np.int64),

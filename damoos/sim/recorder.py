@@ -11,6 +11,7 @@ from .state import (
     KDAMOND_CPU,
     LAST_RSS,
     MAJOR_FAULTS,
+    MUTED,
     NEXT_SAMPLE_AT,
     NOW,
     NR_REGIONS,
@@ -31,7 +32,11 @@ from .state import (
 
 @kernel
 def elapse(st, us):
-    """Moves the clock; resident memory is taken to have changed evenly since the clock last moved."""
+    """Moves the clock; resident memory is taken to have changed evenly since the clock last moved. For one of several
+    processes, whose time is also the others', only the clock."""
+    if st.n[MUTED] == 1:
+        st.f[NOW] += max(us, 0.0)
+        return
     if us <= 0.0:
         return
     now, later = st.f[NOW], st.f[NOW] + us

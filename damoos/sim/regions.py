@@ -341,8 +341,10 @@ def sampled_end(st, start, end):
 
     Kernel: damon_rand() up to 7.2 took the size modulo 2^32, and 2^32 for what is a multiple of it.
     """
+    if st.n[KERNEL] >= V7_3:
+        return end
     most = _WHOLE_32 // st.n[CORE_PAGE]
-    if end - start <= most or st.n[KERNEL] >= V7_3:
+    if end - start <= most:
         return end
     part = (end - start) % most
     return start + (part if part > 0 else most)

@@ -35,12 +35,13 @@ from .state import (
     ST_SZ_APPLIED,
     ST_SZ_TRIED,
     UNVISITED,
+    V7_0,
     V7_1,
     V7_3,
     WALK_NEXT,
 )
 from .tables import LIMIT_CORE, LIMIT_QUOTA, Q_ACTIVE, Q_ALLOWED, Q_DUE, Q_MIN_SCORE, S_LIMITS
-from .targets import is_last_of_target
+from .targets import is_last_of_target, is_valid, target_of
 
 
 @kernel
@@ -92,6 +93,8 @@ def apply_schemes(st):
         i += 1
         if limited and st.n[UNVISITED] > 0:
             st.n[UNVISITED] -= 1
+            continue
+        if not is_valid(st, target_of(st, start[out])) and st.n[KERNEL] >= V7_0:
             continue
         rate = moving_sum(nr[out], last[out], left_bp)
         for k in range(schemes.shape[0]):
@@ -161,7 +164,8 @@ def _finds_nothing(st, cur, left_bp):
         if st.quota[k, Q_DUE] != 0:
             for i in range(count if st.target.shape[0] > 1 else min(count, 1)):
                 last = st.target.shape[0] == 1 or is_last_of_target(st, cur, i, i + 1)
-                if last and not _exhausted(st, k):
+                valid = st.n[KERNEL] < V7_0 or is_valid(st, target_of(st, st.start[cur, i]))
+                if last and valid and not _exhausted(st, k):
                     st.stats[k, ST_SNAPSHOTS] += 1
     return True
 

@@ -12,19 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from damoos.backend.base import Placed
-from damoos.backend.result import PhaseResult, Result, Samples, Trace
+from damoos.backend.result import Result, Samples, Trace
 from damoos.damon.access_units import samples_per_aggregation
 from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
 from damoos.errors import BackendError
-from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
+from damoos.workload.processes import AnyMasim, processes_of
 
 from . import engine
 from .commit import Successor, successors, targets_of, with_schemes, with_targets
-from .layout import PAGE
+from .layout import PAGE, SPAN
 from .machine import Machine
-from .monitored import View, given_to, view_of
+from .monitored import View, given_to, view_of, watched_at_first
+from .outcome import phases_of, trace_of
 from .program import compile_program
 from .start import build_state, columns_in_use
 from .state import (
@@ -51,11 +52,14 @@ from .state import (
     NR_SAMPLES,
     NR_TRACE_REGIONS,
     NR_TRACE_ROWS,
+    PHASE,
+    PHASE_ACCESSES,
+    PHASE_END_AT,
+    PHASE_START,
     RSS_INTEGRAL,
     SAMPLE_US,
     SHOWN,
     ST_PASSED,
-    ST_SIZE,
     ST_SZ_APPLIED,
     ST_SZ_TRIED,
     SUM_REGIONS,
@@ -67,7 +71,6 @@ from .state import (
 )
 from .support import check_begin, check_supported, versions
 from .tables import Q_ESZ, address_unit, scheme_tables
-from .targets import SPAN
 
 
 def in_units(columns: NDArray[np.float64], rss_base_bytes: int | NDArray[np.int64]) -> Samples:
@@ -97,7 +100,7 @@ class SimSession:
         self,
         backend: str,
         machine: Machine,
-        workload: MasimWorkload,
+        workload: AnyMasim,
         kdamonds: Kdamonds | None,
         seed: int,
         *,
@@ -106,18 +109,20 @@ class SimSession:
         trace: bool,
         exact: bool,
     ) -> None:
+        self._processes, self._program = processes_of(workload), compile_program(workload, machine, pace)
+        self._groups = self._program.groups
         if kdamonds is not None:
-            check_supported(kdamonds, machine)
+            check_supported(kdamonds, machine, self._groups)
             check_begin(kdamonds)
         self._backend, self._machine, self._workload, self._seed = backend, machine, workload, seed
-        self._pace = pace
         self._asked = kdamonds
         self._applied: Kdamonds | None = None
         self._samples: list[np.ndarray] = []
         self._trace: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._result: Result | None = None
         self._closed = False
-        context = kdamonds.context if kdamonds is not None else _NO_CONTEXT
+        context = self._monitored(kdamonds.context) if kdamonds is not None else _NO_CONTEXT
+        self._watched = watched_at_first(len(context.targets), len(self._processes))
         view = self._first_view = self._view(context)
         self._base, self._physical = view.base_address, view.physical
         self._state, self._layout = build_state(
@@ -129,7 +134,7 @@ class SimSession:
             trace=trace,
             exact=exact,
             max_nr_regions=context.nr_regions.max if kdamonds is not None else 0,
-            schemes=scheme_tables(context, self._base, len(machine.nodes) or 1),
+            schemes=scheme_tables(context, self._base, len(machine.nodes) or 1, self._groups),
             view=view,
             columns=columns_in_use(machine, context.schemes, physical=view.physical),
         )
@@ -177,8 +182,8 @@ class SimSession:
         self._must_be_open()
         if self._applied is None:
             raise BackendError("commit: this run was started without DAMON; start it with kdamonds to change them")
-        check_supported(kdamonds, self._machine)
-        context = kdamonds.context
+        check_supported(kdamonds, self._machine, self._groups)
+        context = self._monitored(kdamonds.context)
         before = self._applied.context
         if (context.ops, address_unit(context)) != (before.ops, address_unit(before)):
             raise BackendError("commit: the operations set and the address unit stay while a simulated run goes on")
@@ -224,17 +229,35 @@ class SimSession:
 
     def stats(self) -> tuple[SchemeStats, ...]:
         """The counters of each scheme so far."""
-        state = self._state
-        rows = np.column_stack((state.stats, state.quota[:, Q_ESZ]))
         # The kernel counts sizes in core addresses.
-        rows[:, _STATS_OF_SIZE] *= PAGE // state.n[CORE_PAGE]
-        return tuple(SchemeStats(*row) for row in rows.tolist())
+        unit = PAGE // int(self._state.n[CORE_PAGE])
+        found = []
+        for row, esz in zip(self._state.stats.tolist(), self._state.quota[:, Q_ESZ].tolist(), strict=True):
+            for column in _STATS_OF_SIZE:
+                row[column] *= unit
+            found.append(SchemeStats(*[*row, esz * unit]))
+        return tuple(found)
 
     def placed(self) -> tuple[Placed, ...]:
-        """Where the workload's regions lie."""
+        """Where the workload's regions lie; of several processes, whose addresses are the same, nothing."""
+        if len(self._processes) > 1:
+            return ()
         base, layout = self._layout.base_address, self._layout
-        spans = [(r, layout.areas[a]) for r, a in zip(self._workload.regions, layout.region_area, strict=True)]
+        regions = self._processes[0].regions
+        spans = [(r, layout.areas[a]) for r, a in zip(regions, layout.region_area, strict=True)]
         return tuple((r.name, area.start * PAGE + base, area.start * PAGE + base + r.sz) for r, area in spans)
+
+    def work_done_ms(self) -> float:
+        """The phases that are over, and the running one's share: of its accesses, or of its time where that ends it."""
+        n, f, state = self._state.n, self._state.f, self._state
+        phase = int(n[PHASE])
+        done_us = float(state.phase_us[:phase].sum())
+        if phase < state.phase_us.size:
+            by_time = math.isfinite(f[PHASE_END_AT])
+            part = f[NOW] - f[PHASE_START] if by_time else f[PHASE_ACCESSES]
+            whole = state.phase_us[phase] if by_time else state.phase_work[phase]
+            done_us += float(state.phase_us[phase]) * min(part / whole, 1.0) if whole > 0 else 0.0
+        return done_us / 1e3
 
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record; again the same record when called again."""
@@ -275,11 +298,16 @@ class SimSession:
         return bool(engine.step(self._addresses, what, self._until_us, self._shown))
 
     def _view(self, context: Context) -> View:
-        layout = compile_program(self._workload, self._machine, self._pace).layout
-        return view_of(context, layout, self._machine.memory_bytes, self._seed)
+        return view_of(context, self._program.layout, self._machine.memory_bytes, self._seed, self._watched)
+
+    def _monitored(self, context: Context) -> Context:
+        # One target of several processes stands for all of them, as on a real kernel.
+        if context.ops == "paddr" or len(self._processes) == 1 or len(context.targets) != 1:
+            return context
+        return dataclasses.replace(context, targets=context.targets * len(self._processes))
 
     def _set_schemes(self, context: Context) -> None:
-        tables = scheme_tables(context, self._base, self._state.node_room.size)
+        tables = scheme_tables(context, self._base, self._state.node_room.size, self._groups)
         columns = columns_in_use(self._machine, context.schemes, physical=self._physical)
         self._use(with_schemes(self._state, tables, context.nr_regions.max, columns))
 
@@ -289,6 +317,8 @@ class SimSession:
         if same and not any(target.regions for target in targets):
             return
         context = dataclasses.replace(context, targets=targets)
+        last = len(self._processes) - 1
+        self._watched = tuple(self._watched[s.before] if s.before is not None else min(s.asked, last) for s in after)
         # With paddr the workload's pages stay where they are, whatever is monitored.
         view = self._first_view if self._physical else self._view(context)
         self._use(with_targets(self._state, after, view, given_to(context, self._base)))
@@ -340,20 +370,19 @@ class SimSession:
             kdamond_cpu_s=float(f[KDAMOND_CPU]) / 1e6,
             nr_regions_mean=float(n[SUM_REGIONS]) / aggregations if aggregations else 0.0,
             scheme_stats=self.stats(),
-            phases=tuple(
-                PhaseResult(p.name, float(p.ms), us / 1e3, round(done))
-                for p, us, done in zip(
-                    self._workload.phases, state.phase_elapsed.tolist(), state.phase_done.tolist(), strict=True
-                )
-            ),
+            phases=tuple(phases_of(self._processes, self._program, state)),
             samples=samples,
             asked=self._asked,
             applied=self._applied_now(),
-            trace=self._full_trace() if self._trace else None,
+            trace=self._all_trace() if self._trace else None,
             # As vmstat.stall_us, which goals see.
             stall_s=float(n[MAJOR_FAULTS] * state.c[C_FAULT] * state.c[C_STALL]) / 1e6,
             versions=versions(),
         )
+
+    def _all_trace(self) -> Trace:
+        targets = len(self._state.target)
+        return trace_of(self._trace, self._processes, self._program, targets=targets, physical=self._physical)
 
     def _applied_now(self) -> Kdamonds | None:
         # With the intervals that auto-tuning has arrived at.
@@ -364,25 +393,6 @@ class SimSession:
             return self._applied
         intervals = dataclasses.replace(context.intervals, sample_us=int(n[SAMPLE_US]), aggr_us=int(n[AGGR_US]))
         return self._applied.with_context(dataclasses.replace(context, intervals=intervals))
-
-    def _full_trace(self) -> Trace:
-        offsets, base = [np.zeros(1, np.int64)], 0
-        for _, offset, regions in self._trace:
-            offsets.append(offset[1:] + base)
-            base += len(regions)
-        flat = np.concatenate([r for _, _, r in self._trace])
-        layout = self._layout
-        placed = [(r.name, layout.areas[a]) for r, a in zip(self._workload.regions, layout.region_area, strict=True)]
-        return Trace(
-            t_ms=np.concatenate([t for t, _, _ in self._trace]) / 1e3,
-            offset=np.concatenate(offsets),
-            start_page=flat[:, 0],
-            pages=flat[:, 1],
-            nr_accesses=flat[:, 2],
-            age=flat[:, 3],
-            areas=() if self._physical else tuple((name, area.start, area.end - area.start) for name, area in placed),
-            maps=tuple((name, start, end - start) for name, start, end in layout.mapped),
-        )
 
 
 def _attributes(context: Context) -> dict[int, int]:
@@ -407,5 +417,4 @@ def _has_watermarks(context: Context) -> bool:
 
 
 _NO_CONTEXT = Context()
-_STATS_OF_SIZE = [ST_SZ_TRIED, ST_SZ_APPLIED, ST_PASSED, ST_SIZE]
-"""Columns of a scheme's statistics, its effective quota behind them, that are sizes."""
+_STATS_OF_SIZE = (ST_SZ_TRIED, ST_SZ_APPLIED, ST_PASSED)

@@ -9,8 +9,8 @@ import numpy as np
 from damoos.damon.features import kernel_version
 from damoos.damon.kdamonds import Context
 from damoos.damon.schemes import Action, Scheme
-from damoos.workload.masim import MasimWorkload
 from damoos.workload.pace import Pace
+from damoos.workload.processes import AnyMasim
 
 from .layout import PAGE, Layout
 from .machine import THP_MODES, Machine, Node
@@ -21,6 +21,7 @@ from .rng import seed_streams
 from .state import (
     BLOCK,
     BLOCK_SHIFT,
+    C_BASE,
     C_BATCH,
     C_BY_TIME,
     C_COARSE,
@@ -63,11 +64,13 @@ from .state import (
     KERNEL,
     LAST_RSS,
     NEXT_COLLAPSE,
+    NR_ALIVE,
     NR_EXTENTS,
+    PHASE,
     PHYSICAL,
+    PROCESS_N,
     RATES_STALE,
     SAMPLE_EVERY,
-    SEEN_PHASE,
     TAKEN,
     THP,
     TRACE,
@@ -90,7 +93,7 @@ _EXTENT_BUFFERS = tuple(field.name for field in FIELDS if field.is_buffer and "E
 
 
 def build_state(
-    workload: MasimWorkload,
+    workload: AnyMasim,
     machine: Machine,
     pace: Pace,
     seed: int,
@@ -115,7 +118,7 @@ def build_state(
 
 @remember(16, by_value=False)
 def _first_state(
-    workload: MasimWorkload,
+    workload: AnyMasim,
     machine: Machine,
     pace: Pace,
     trace: bool,
@@ -148,7 +151,8 @@ def _first_state(
     n[KERNEL] = kernel_number(machine.kernel)
     n[PHYSICAL], n[CORE_PAGE] = view.physical, PAGE // view.unit
     state.c[:] = _costs(machine, pace, physical=view.physical)
-    n[SEEN_PHASE] = -1
+    n[PHASE : PHASE + PROCESS_N] = state.process_n[0]
+    n[NR_ALIVE] = len(state.process_n)
     state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]
     state.node_factor[:] = [[n.sequential_factor for n in nodes], [n.random_factor for n in nodes]]
     size = state.area_end - state.area_start
@@ -161,7 +165,8 @@ def _first_state(
     state.ext_untouched[:k] = state.area_untouched[extents]
     n[NR_EXTENTS] = k
     n[UNTOUCHED] = int(state.area_untouched.sum())
-    n[WORKLOAD_PAGES] = int(size[extents].sum())
+    # What can't be paged out is in memory as long as its process; of the last one it is added to all figures.
+    n[WORKLOAD_PAGES] = int(size[extents].sum()) + (len(state.process_n) - 1) * int(state.c[C_BASE])
     f[LAST_RSS] = f[TAKEN] = float(n[WORKLOAD_PAGES] - n[UNTOUCHED])
     n[THP] = THP_MODES.index(machine.thp)
     n[BLOCK_SHIFT] = layout.base_address // PAGE % BLOCK
@@ -177,13 +182,14 @@ def _place_at_start(state: State, layout: Layout) -> None:
     n = state.n
     of_area = {int(a): i for i, a in enumerate(state.ext_area[: n[NR_EXTENTS]])}
     shift = int(n[BLOCK_SHIFT])
-    first, last = -(-shift // BLOCK) * BLOCK - shift, (layout.workload_pages + shift) // BLOCK * BLOCK - shift
     for a in layout.region_area:
         i, start, end = of_area[a], int(state.area_start[a]), int(state.area_end[a])
         resident = end - start - int(state.area_untouched[a])
         if n[THP] == THP_MODES.index("always"):
             state.area_more[a, X_ADVICE] = end - start
             if resident > 0:
+                lo, hi = next((lo, hi) for _, lo, hi in layout.mapped if lo <= start < hi)
+                first, last = -(-(lo + shift) // BLOCK) * BLOCK - shift, (hi + shift) // BLOCK * BLOCK - shift
                 huge = max(0, min(end, last) - max(start, first))
                 state.ext_more[i, X_HUGE] = state.area_more[a, X_HUGE] = huge
                 n[HUGE] += huge
@@ -225,7 +231,7 @@ def _costs(machine: Machine, pace: Pace, *, physical: bool) -> np.ndarray:
     if physical and machine.physical_region_sample_us > 0.0:
         c[C_REGION] = machine.physical_region_sample_us
     c[C_LIMIT_PAGES], c[C_LRU_NOISE] = machine.limit_bytes // PAGE, machine.lru_noise
-    c[C_WALK_ABSENT] = machine.walk_absent_page_us
+    c[C_WALK_ABSENT], c[C_BASE] = machine.walk_absent_page_us, machine.rss_base_bytes // PAGE
     c[C_HUGE_FAULT], c[C_COLLAPSE], c[C_KHUGEPAGED] = machine.huge_fault_us, machine.collapse_us, machine.khugepaged_us
     c[C_MIGRATE], c[C_WALK] = machine.migrate_page_us, machine.walk_page_us
     c[C_PAGEOUT_HUGE] = machine.pageout_huge_page_us or machine.pageout_page_us

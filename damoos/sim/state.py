@@ -25,7 +25,7 @@ LAST_NR_REGIONS, SPLIT_ROTATION = 5, 6  # the kernel's static variables of split
 SIZE_LIMIT = 7  # pages, greatest size that merging may make
 MAX_NR_ACCESSES = 8  # greatest counter of the last finished window
 NR_EXTENTS = 9
-PHASE, DONE, PATTERN = 10, 11, 12  # current phase; whether the workload has ended; pattern of the running batch
+NR_ALIVE, NR_RUNNING, MUTED = 10, 11, 12  # of several processes: not ended; making accesses; see `processes`
 SAMPLE_US, AGGR_US, UPDATE_US, MIN_REGIONS, MAX_REGIONS = 13, 14, 15, 16, 17
 DAMON_ON = 18
 SWAPPED, UNTOUCHED = 19, 20  # pages over all areas
@@ -38,7 +38,6 @@ TOTAL_PAGES = 33  # pages that the regions cover
 CHECK_MIN = 34  # whether regions may be longer than the minimal number of regions allows
 WORKLOAD_PAGES = 35  # pages of areas that can be paged out
 HARD_OUT = 36  # pages paged out that are hard to compress
-SEEN_PHASE = 37  # the phase that hit_p shows, -1: none; see steady
 WALK_NEXT, UNVISITED = 44, 45  # of the walk over regions by schemes: see schemes.cut
 KERNEL = 46  # whose behaviour is simulated: major * 100 + minor
 WATERMARKS = 47  # whether any scheme has watermarks
@@ -54,28 +53,33 @@ PHYSICAL = 61  # whether physical memory is monitored
 CAME_IN = 62  # pages that had come into memory when `lru.is_filling` was last asked, less a constant
 CORE_PAGE = 63  # core addresses that a page takes: 4096, with paddr over the address unit
 ACTED_ON = 70  # 1 + the piece in `view_start` whose pages an action of physical memory is taken to, 0: none
-N_SIZE = 72
+# Of the process that runs, a row of `process_n`: current phase; whether it has ended; pattern of the running batch; the
+# phase that hit_p shows, -1: none (see steady); its areas; the number of the phase behind its last.
+PHASE, DONE, PATTERN, SEEN_PHASE, FIRST_AREA, END_AREA, END_PHASE = range(72, 79)
+PROCESS_N = 7
+N_SIZE = 80
 
 V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
 """Kernels as `KERNEL` counts them."""
 
 # Floats of a run: `State.f`.
-NOW, PHASE_START, PHASE_ACCESSES, BATCH_LEFT = 0, 1, 2, 3
+NOW = 0
 KDAMOND_CPU, RSS_INTEGRAL = 4, 5
 NEXT_SAMPLE_AT, SAMPLE_EVERY = 6, 7
 LAST_RSS = 8
-PHASE_END_AT = 9  # with timing by time: when the phase is over
-STEADY_ACCESSES = 10  # accesses of the stretch that was found to be steady
 OVERSLEPT = 11  # by how much the last sampling iteration was longer than the interval, in steps; see engine.iteration
-DEBT = 13  # CPU µs that faults took and that have not passed yet
 UNDONE = 14  # kdamond's CPU µs for actions already taken
-SEEN_US, SEEN_ACCESSES = 15, 16  # the sampling interval that hit_p shows, µs, and its accesses
-SLOWDOWN = 12  # by how much faults slowed the last stretch, in steps; see steady.advance_steadily
 REST_UNTIL = 20  # until when kdamond sleeps since watermarks keep all schemes inactive
 TAKEN, LISTED = 21, 22  # pages, of the machine's free memory: see vmstat.free_pages
 NEXT_COLLAPSE = 26  # when khugepaged collapses again
 BACKGROUND = 27  # share of the workload's CPU that khugepaged takes
-F_SIZE = 32
+# Of the process that runs, a row of `process_f`: with timing by time, when the phase is over; accesses of the stretch
+# that was found to be steady; CPU µs that faults took and that have not passed yet; the sampling interval that hit_p
+# shows, µs, and its accesses; by how much faults slowed the last stretch, in steps (see steady.advance_steadily).
+PHASE_START, PHASE_ACCESSES, BATCH_LEFT = 32, 33, 34
+PHASE_END_AT, STEADY_ACCESSES, DEBT, SEEN_US, SEEN_ACCESSES, SLOWDOWN = range(35, 41)
+PROCESS_F = 9
+F_SIZE = 48
 
 # Costs and rates: `State.c`.
 C_FAULT, C_MINOR, C_READAHEAD, C_SAMPLE, C_REGION, C_PAGEOUT, C_SWAPIN = 0, 1, 2, 3, 4, 5, 6
@@ -83,7 +87,7 @@ C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BAT
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
 C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL, C_PCP = 24, 25, 26, 27, 28
 C_HUGE_FAULT, C_COLLAPSE, C_KHUGEPAGED, C_MIGRATE, C_WALK, C_PAGEOUT_HUGE = 32, 33, 34, 35, 36, 37
-C_LIMIT_PAGES, C_LRU_NOISE, C_WALK_ABSENT = 38, 39, 40
+C_LIMIT_PAGES, C_LRU_NOISE, C_WALK_ABSENT, C_BASE = 38, 39, 40, 41
 C_SIZE = 48
 
 # Columns of `State.ext_more` and `area_more`, as many as are in use. First what holds for a whole extent: advice (0
@@ -99,7 +103,7 @@ S_ACTION, S_SZ_MIN, S_SZ_MAX, S_NR_MIN, S_NR_MAX, S_AGE_MIN, S_AGE_MAX, S_APPLY_
 S_SIZE = 32  # the others, and the columns of `quota`, `goal`, `filter`: tables.py
 ST_NR_TRIED, ST_SZ_TRIED, ST_NR_APPLIED, ST_SZ_APPLIED, ST_PASSED, ST_QT, ST_SNAPSHOTS = range(7)
 ST_SIZE = 7
-Q_SIZE, G_SIZE, FL_SIZE = 12, 5, 5
+Q_SIZE, G_SIZE, FL_SIZE = 12, 6, 5
 NR_SCORES = 100
 A_STAT, A_PAGEOUT, A_WILLNEED, A_COLD, A_HUGEPAGE, A_NOHUGEPAGE, A_COLLAPSE, A_MIGRATE, A_LRU_PRIO, A_LRU_DEPRIO = (
     range(10)
@@ -161,9 +165,9 @@ class SchemeTables(NamedTuple):
 class State(Arena):
     """Arrays of one run, all in one block of memory; an annotation is a field's only declaration: dtype and shape.
 
-    Sizes: A areas, V pieces of areas, W targets, F first regions, G ranges followed, M mapped ranges, P phases,
-    Q patterns, R region capacity, E extent capacity, K schemes, J goals, L filters, N nodes (1 without tiers),
-    Y columns of `ext_more` in use, T traced aggregations, X traced regions.
+    Sizes: C processes, A areas, V pieces of areas, W targets, F first regions, G ranges followed, M mapped ranges,
+    P phases, Q patterns, R region capacity, E extent capacity, K schemes, J goals, L filters, N nodes (1 without
+    tiers), Y columns of `ext_more` in use, T traced aggregations, X traced regions.
     """
 
     table: Annotated[Ints, TABLE]  # where the others are, see `arena` and `handle`
@@ -171,6 +175,9 @@ class State(Arena):
     f: Annotated[Floats, F_SIZE]
     c: Annotated[Floats, C_SIZE]
     rng: Annotated[Words, NR_STREAMS]
+    process_n: Annotated[Ints, "C", PROCESS_N]  # see PHASE and `processes`
+    process_f: Annotated[Floats, "C", PROCESS_F]
+    area_process: Annotated[Ints, "A"]
     area_start: Annotated[Ints, "A"]  # pages
     area_end: Annotated[Ints, "A"]
     area_hot: Annotated[Ints, "A"]  # pages of the program's own loop

@@ -20,6 +20,8 @@ from .state import (
     C_LIMIT,
     DEBT,
     DONE,
+    END_AREA,
+    FIRST_AREA,
     NOW,
     PATTERN,
     PHASE,
@@ -105,7 +107,7 @@ def advance_steadily(st, n, interval_us, cpu_share):
         _follow_batches(st, first, last, n, per_interval)
     else:
         _see_phase(st, ph, interval_us, per_interval)
-        for a in range(st.hit_n.size):
+        for a in range(st.n[FIRST_AREA], st.n[END_AREA]):
             st.hit_n[a] = n
             st.sweep_pages[a] = 0.0
         for q in range(first, last):

@@ -16,9 +16,8 @@ from .layout import PAGE
 from .machine import Machine
 from .remember import remember
 from .state import ACTIONS
+from .tables import WORKLOAD_CGROUP
 
-WORKLOAD_CGROUP = "/workload"
-"""The simulated workload's cgroup."""
 SUPPORTED_ACTIONS = tuple(str(a) for a in ACTIONS)
 MISSING = {
     "kdamonds": "only one kdamond with one context is simulated",
@@ -41,10 +40,11 @@ def idle_actions(machine: Machine) -> dict[str, str]:
 
 
 @remember(256)
-def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
+def check_supported(kdamonds: Kdamonds, machine: Machine, groups: tuple[str, ...] = (WORKLOAD_CGROUP,)) -> None:
     """Raises KdamondsError for what the machine's kernel would refuse, BackendError for what is not simulated.
 
-    A value that passed is not looked at again: the repeats of a trial bring the same one.
+    `groups`: the cgroup of each of the workload's processes. A value that passed is not looked at again: the repeats of
+    a trial bring the same one.
     """
     validate(kdamonds)
     _check_kernel(kdamonds, machine)
@@ -52,9 +52,9 @@ def check_supported(kdamonds: Kdamonds, machine: Machine) -> None:
     if len(kdamonds.kdamonds) != 1 or len(contexts) != 1:
         raise _no("kdamonds", len(kdamonds.kdamonds), "one kdamond with one context")
     context = contexts[0]
-    _check_targets(context, machine)
+    _check_targets(context, machine, len(groups))
     for i, scheme in enumerate(context.schemes):
-        _check_scheme(f"schemes[{i}]", scheme, machine, context.ops)
+        _check_scheme(f"schemes[{i}]", scheme, machine, context.ops, groups)
 
 
 def check_begin(kdamonds: Kdamonds) -> None:
@@ -69,7 +69,7 @@ def check_begin(kdamonds: Kdamonds) -> None:
         )
 
 
-def _check_targets(context: Context, machine: Machine) -> None:
+def _check_targets(context: Context, machine: Machine, processes: int) -> None:
     targets = context.targets
     if not targets:
         raise _no("targets", "none", "at least one target, the workload itself or the machine's memory")
@@ -77,6 +77,8 @@ def _check_targets(context: Context, machine: Machine) -> None:
         _check_address_unit(context.addr_unit, machine)
         if not targets[0].regions:
             _check_memory("targets[0].regions", "all physical memory", machine)
+    if 1 < processes < len(targets):
+        raise _no("targets", len(targets), f"1, which stands for all {processes} processes, or one for each")
     for i, target in enumerate(targets if len(targets) > 1 else ()):
         if target.regions and target.regions[-1].end > _ADDRESSES:
             raise _no(f"targets[{i}].regions[-1].end", target.regions[-1].end, f"up to {_ADDRESSES} in several targets")
@@ -105,19 +107,19 @@ def _check_kernel(kdamonds: Kdamonds, machine: Machine) -> None:
         ).answered("-EINVAL, or no such file")
 
 
-def _check_scheme(where: str, scheme: Scheme, machine: Machine, ops: str) -> None:
+def _check_scheme(where: str, scheme: Scheme, machine: Machine, ops: str, groups: tuple[str, ...]) -> None:
     if scheme.action not in ACTIONS:
         raise _no(f"{where}.action", str(scheme.action), ", ".join(SUPPORTED_ACTIONS))
     for i, goal in enumerate(scheme.quotas.goals):
-        _check_goal(f"{where}.quotas.goals[{i}]", goal, machine, ops)
+        _check_goal(f"{where}.quotas.goals[{i}]", goal, machine, ops, groups)
     if scheme.watermarks.metric != "none":
         _check_memory(f"{where}.watermarks.metric", scheme.watermarks.metric, machine)
     for i, entry in enumerate(scheme.ops_filters):
         if entry.type == "memcg":
-            _check_cgroup(f"{where}.ops_filters[{i}].memcg_path", entry.memcg_path)
+            _check_cgroup(f"{where}.ops_filters[{i}].memcg_path", entry.memcg_path, groups)
 
 
-def _check_goal(where: str, goal: QuotaGoal, machine: Machine, ops: str) -> None:
+def _check_goal(where: str, goal: QuotaGoal, machine: Machine, ops: str, groups: tuple[str, ...]) -> None:
     if goal.target_metric == "node_eligible_mem_bp" and ops != "paddr":
         raise KdamondsError(
             "only for the physical address space",
@@ -128,7 +130,7 @@ def _check_goal(where: str, goal: QuotaGoal, machine: Machine, ops: str) -> None
     if goal.target_metric in NODE_METRICS and goal.target_metric != "node_eligible_mem_bp":
         _check_node(f"{where}.target_metric", goal, machine)
     if goal.target_metric in MEMCG_METRICS:
-        _check_cgroup(f"{where}.path", goal.path)
+        _check_cgroup(f"{where}.path", goal.path, groups)
 
 
 def _check_node(where: str, goal: QuotaGoal, machine: Machine) -> None:
@@ -141,13 +143,14 @@ def _check_node(where: str, goal: QuotaGoal, machine: Machine) -> None:
         )
 
 
-def _check_cgroup(where: str, path: str) -> None:
-    if path != WORKLOAD_CGROUP:
+def _check_cgroup(where: str, path: str, groups: tuple[str, ...]) -> None:
+    known = dict.fromkeys((WORKLOAD_CGROUP, *groups))
+    if path not in known:
         raise KdamondsError(
-            "no such cgroup: the simulated workload is alone in its own",
+            "no such cgroup: the simulated machine has only the workload's",
             field=where,
             value=path,
-            allowed=WORKLOAD_CGROUP,
+            allowed=", ".join(known),
         ).answered("-ENOMEM")
 
 

@@ -82,7 +82,7 @@ METRIC_FREE = 1
 ) = range(Q_SIZE)
 NOWHERE = np.int64(-(2**62))
 
-G_METRIC, G_TARGET, G_CURRENT, G_LAST, G_NODE = range(G_SIZE)
+G_METRIC, G_TARGET, G_CURRENT, G_LAST, G_NODE, G_GROUP = range(G_SIZE)
 (
     METRIC_USER,
     METRIC_PSI,
@@ -121,6 +121,8 @@ FILTERS = {
     "unmapped": FILTER_UNMAPPED,
 }
 
+WORKLOAD_CGROUP = "/workload"
+"""The simulated workload's cgroup; of several processes each has one below it."""
 _PAGE = 4096
 _I63 = 2**63 - 1
 _HOT = {Action.MIGRATE_HOT, Action.LRU_PRIO}
@@ -133,9 +135,13 @@ _SCORED = {
 
 
 @remember(64)
-def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> SchemeTables:
-    """The schemes of a context, not applied yet; sizes in core addresses, saturated to 63 bits; `base_address`: of page
-    0, in bytes."""
+def scheme_tables(
+    context: Context, base_address: int, nr_nodes: int = 1, groups: tuple[str, ...] = (WORKLOAD_CGROUP,)
+) -> SchemeTables:
+    """The schemes of a context, not applied yet; sizes in core addresses, saturated to 63 bits.
+
+    `base_address`: of page 0, in bytes; `groups`: the cgroup of each process.
+    """
     scheme = np.zeros((len(context.schemes), S_SIZE), np.int64)
     unit = address_unit(context)
     goals: list[list[int]] = []
@@ -146,12 +152,12 @@ def scheme_tables(context: Context, base_address: int, nr_nodes: int = 1) -> Sch
         _fill_watermarks(row, s)
         row[S_FIRST_GOAL] = len(goals)
         # The kernel drops goals without a target.
-        goals += [_goal_row(goal) for goal in s.quotas.goals if goal.target_value > 0]
+        goals += [_goal_row(goal, groups) for goal in s.quotas.goals if goal.target_value > 0]
         row[S_LAST_GOAL] = len(goals)
         row[S_FIRST_FILTER] = len(filters)
-        filters += [_filter_row(f, base_address, unit) for f in s.core_filters]
+        filters += [_filter_row(f, base_address, unit, groups) for f in s.core_filters]
         row[S_LAST_CORE_FILTER] = len(filters)
-        filters += [_filter_row(f, base_address, unit) for f in s.ops_filters]
+        filters += [_filter_row(f, base_address, unit, groups) for f in s.ops_filters]
         row[S_LAST_FILTER] = len(filters)
         row[S_CORE_REJECTS], row[S_OPS_REJECTS] = default_rejects(s.core_filters, s.ops_filters)
     quota = np.zeros((len(scheme), Q_SIZE), np.int64)
@@ -233,15 +239,21 @@ def _fill_watermarks(row: np.ndarray, s: Scheme) -> None:
     row[S_WMARK_US], row[S_HIGH], row[S_MID], row[S_LOW] = (min(x, _I63) for x in (w.interval_us, w.high, w.mid, w.low))
 
 
-def _goal_row(goal: QuotaGoal) -> list[int]:
-    return [METRICS[goal.target_metric], min(goal.target_value, _I63), min(goal.current_value, _I63), -1, goal.nid]
+def _goal_row(goal: QuotaGoal, groups: tuple[str, ...]) -> list[int]:
+    # What a group has includes what the groups below it have, so that /workload stands for all.
+    group = -1 if goal.path not in groups or goal.path == WORKLOAD_CGROUP else groups.index(goal.path)
+    target, current = min(goal.target_value, _I63), min(goal.current_value, _I63)
+    return [METRICS[goal.target_metric], target, current, -1, goal.nid, group]
 
 
-def _filter_row(f: Filter, base_address: int, unit: int) -> list[int]:
+def _filter_row(f: Filter, base_address: int, unit: int, groups: tuple[str, ...]) -> list[int]:
     low = high = 0
     if f.type == "addr":
         # The kernel rounds both ends down to its smallest region size.
         low, high = ((min(x * unit, _I63) - base_address) // _PAGE for x in (f.addr_start, f.addr_end))
+    elif f.type == "memcg":
+        # A page is charged to its process's own group, not to those above.
+        low = groups.index(f.memcg_path) if f.memcg_path in groups else -1
     elif f.type == "target":
         low = f.damon_target_idx
     elif f.type == "hugepage_size":

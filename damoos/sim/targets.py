@@ -11,11 +11,10 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import kernel
-from .state import NR_REGIONS
+from .layout import SPAN
+from .state import DONE, NR_REGIONS, PHASE, PHYSICAL
 
-SPAN = 1 << 36
-"""Pages from one address space to the next: more than the 47 bits of address that a process has on x86-64."""
-_SHIFT, _HALF = np.int64(36), np.int64(1 << 35)
+_SHIFT, _HALF = np.int64(SPAN.bit_length() - 1), np.int64(SPAN // 2)
 
 # Columns of `State.target`: what leads from its pages to those of areas; the process it watches; whether it began with
 # regions that were given.
@@ -28,6 +27,14 @@ def target_of(st, page):
     if st.target.shape[0] == 1:
         return np.int64(0)
     return (page + _HALF) >> _SHIFT
+
+
+@kernel
+def is_valid(st, target):
+    """Whether the process that a target watches has not ended; physical memory is always there."""
+    if st.process_n.shape[0] == 1 or st.n[PHYSICAL] == 1:
+        return True
+    return st.process_n[st.target[target, T_PROCESS], DONE - PHASE] == 0
 
 
 @kernel

@@ -13,6 +13,7 @@ from .memory import first_extent, isolate, resident_pages
 from .state import (
     MIGRATED,
     NR_EXTENTS,
+    PHASE,
     RATES_STALE,
     SEEN_PHASE,
     X_HUGE,
@@ -85,6 +86,8 @@ def _fetch(st, i, node, pages, dests, total):
 def refresh_rates(st):
     """Works out anew how fast each pattern is with its memory where it is: on which nodes, in what pages."""
     st.n[RATES_STALE], st.n[SEEN_PHASE] = 0, -1
+    for c in range(st.process_n.shape[0]):
+        st.process_n[c, SEEN_PHASE - PHASE] = -1
     for q in range(st.pattern_rate.size):
         a = st.pattern_area[q]
         resident = max(1, st.area_end[a] - st.area_start[a] - st.area_swapped[a] - st.area_untouched[a])

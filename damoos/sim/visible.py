@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .state import BLOCK, C_BATCH, PHASE, SEEN_PHASE, X_HUGE
+from .state import BLOCK, C_BATCH, END_AREA, FIRST_AREA, PHASE, SEEN_PHASE, X_HUGE
 
 
 @kernel
@@ -24,7 +24,7 @@ def touched_share(x):
 @kernel
 def clear_hits(st, n):
     st.n[SEEN_PHASE] = -1
-    for a in range(st.hit_p.size):
+    for a in range(st.n[FIRST_AREA], st.n[END_AREA]):
         st.hit_p[a] = 0.0
         st.hit_n[a] = n
         st.sweep_pages[a] = 0.0
@@ -58,6 +58,6 @@ def see_own_pages(st, running_us, rate):
     batch_us = st.c[C_BATCH] / rate
     p = min(1.0, running_us / batch_us)
     ph = st.n[PHASE]
-    for a in range(st.area_hot.size):
+    for a in range(st.n[FIRST_AREA], st.n[END_AREA]):
         if st.area_hot[a] > 0 and st.area_phases[a, 0] <= ph <= st.area_phases[a, 1]:
             st.hit_p[a] = p * st.area_hot[a] / (st.area_end[a] - st.area_start[a])

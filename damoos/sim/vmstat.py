@@ -84,21 +84,32 @@ def node_used_bp(st, node):
 
 
 @kernel
-def memcg_used_bp(st, node):
-    """Share of a NUMA node's memory that the workload, alone in its cgroup, has in use, basis points."""
+def memcg_used_bp(st, node, process):
+    """Share of a NUMA node's memory that a process of the workload, or with -1 all of it, has in use, basis points."""
     if node < 0 or node >= st.node_room.size:
         return 0
-    pages = resident_pages(st)
+    pages = resident_pages(st) if process < 0 else _pages_of_process(st, process)
     if st.node_room.size == 1:
         return int(pages * 10_000.0 / st.c[C_MEMORY])
     far = on_node = 0
     for x in range(X_NODE, st.area_more.shape[1]):
         for a in range(st.area_more.shape[0]):
+            if process >= 0 and st.area_process[a] != process:
+                continue
             far += st.area_more[a, x]
             if x == X_NODE + node - 1:
                 on_node += st.area_more[a, x]
     # A few pages of the program itself have no place on a node.
     return min((on_node if node > 0 else pages - far) * 10_000 // st.node_pages[node], 10_000)
+
+
+@kernel
+def _pages_of_process(st, process):
+    pages = 0
+    for a in range(st.area_process.size):
+        if st.area_process[a] == process and st.area_hot[a] == 0:
+            pages += st.area_end[a] - st.area_start[a] - st.area_swapped[a] - st.area_untouched[a]
+    return pages
 
 
 @kernel

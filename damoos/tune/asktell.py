@@ -61,3 +61,14 @@ def tell(study: optuna.Study, trial: optuna.Trial, values: Sequence[float], exce
     else:
         trial.set_constraint(CONSTRAINT, excess_percent)
         study.tell(trial, list(values))
+
+
+def tell_stopped(study: optuna.Study, trial: optuna.Trial, value: float | None, excess_percent: float) -> None:
+    """Ends a trial that was not run to its end, as a pruned one. `value`: what its one objective was, or would be at
+    the most, None if nothing says; `excess_percent`: by how much it passes the limit at the least."""
+    from optuna.trial import TrialState
+
+    trial.set_constraint(CONSTRAINT, excess_percent)
+    if value is not None:
+        trial.report(value, 0)
+    study.tell(trial, state=TrialState.PRUNED)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from damoos.backend.result import Result
 from damoos.workload.access import WINDOW_MS, expected_heat
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.processes import AnyMasim
 
 from .outcome import HeatMap, Series
 
@@ -50,7 +50,7 @@ class Detail:
         return Series(label=label, seed=self.seed, t_s=self.t_s, rss_bytes=self.rss_bytes, swap_bytes=self.swap_bytes)
 
 
-def heat_map(workload: MasimWorkload, accesses_per_ms: float) -> HeatMap:
+def heat_map(workload: AnyMasim, accesses_per_ms: float) -> HeatMap:
     """What the workload accesses, at the rate that an undisturbed run had, so that this holds on any backend."""
     heat = expected_heat(workload, accesses_per_ms, HEAT_TIMES, HEAT_ADDRESSES)
     regions, first = [], 0

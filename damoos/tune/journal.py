@@ -20,7 +20,7 @@ from damoos.damon.damo_format import to_damo
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import StudyError
 
-from .asktell import ask, new_study, tell
+from .asktell import ask, new_study, tell, tell_stopped
 from .detail import Detail
 from .outcome import Run, Trial, from_plain, to_plain
 from .strategies.seen import RECORD
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.samplers import BaseSampler
 
+    from .objective import Objective
     from .space import Space, Value, Values
 
 STUDY_NAME = "damoos"
@@ -93,20 +94,30 @@ class Journal:
         trial, values = ask(self._memory, sampler, space, fixed)
         return Proposal(number, values, trial)
 
-    def add(self, proposal: Proposal, record: Trial, excess_percent: float | None) -> None:
-        """Writes a finished trial. `excess_percent`: by how much it passes the objective's limit (None: it failed)."""
+    def add(self, proposal: Proposal, record: Trial, objective: Objective) -> None:
+        """Writes a finished trial of a study with that objective."""
         proposal.trial.set_user_attr(RECORD, to_plain(record))
-        tell(self._memory, proposal.trial, record.values, excess_percent)
+        stopped = record.stopped
+        if stopped is not None:
+            excess = stopped.runtime_overhead_at_least_percent - objective.limit_percent
+            tell_stopped(self._memory, proposal.trial, stopped.score_at_most, excess)
+        elif record.state == "partial":
+            tell_stopped(self._memory, proposal.trial, record.score, objective.excess_percent(record.repeats))
+        else:
+            excess_percent = None if record.state == "failed" else objective.excess_percent(record.repeats)
+            tell(self._memory, proposal.trial, record.values, excess_percent)
         self._study.add_trial(self._memory.get_trials(deepcopy=False)[proposal.number])
 
-    def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...] | None:
-        """Runs that were remembered."""
-        found = self._runs.get(_key(RUNS, kdamonds, seeds))
+    def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0) -> tuple[Run, ...] | None:
+        """Runs of that share of the workload that were remembered."""
+        found = self._runs.get(_key(RUNS, kdamonds, seeds, share))
         return None if found is None else from_plain(tuple[Run, ...], found, "runs")
 
-    def remember(self, kdamonds: Kdamonds | None, seeds: Sequence[int], runs: Sequence[Run]) -> None:
+    def remember(
+        self, kdamonds: Kdamonds | None, seeds: Sequence[int], runs: Sequence[Run], share: float = 1.0
+    ) -> None:
         """Writes runs that belong to no trial: of the baseline and of the verification."""
-        self._write(_key(RUNS, kdamonds, seeds), to_plain(tuple(runs)))
+        self._write(_key(RUNS, kdamonds, seeds, share), to_plain(tuple(runs)))
 
     def detail(self, kdamonds: Kdamonds | None, seed: int) -> Detail | None:
         """What was kept of that run."""
@@ -193,7 +204,9 @@ def _drop_torn_line(file: BinaryIO, path: Path) -> None:
         os.truncate(path, whole)
 
 
-def _key(kind: str, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> str:
+def _key(kind: str, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0) -> str:
     tree = None if kdamonds is None else to_damo(kdamonds)
-    text = json.dumps([tree, list(seeds)], sort_keys=True)
+    # Runs of the whole have the key that they had before there were others.
+    part = [] if share == 1.0 else [share]
+    text = json.dumps([tree, list(seeds), *part], sort_keys=True)
     return f"{kind}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from damoos.backend.result import Result
@@ -14,11 +14,13 @@ from damoos.errors import HostError, SetUpError
 from damoos.workload.recording import Recording, read_recording, write_recording
 
 from .detail import Detail
+from .early import Hopeless, Judge, Rules
+from .fidelity import part_of
 from .journal import Journal
 from .objective import run_of
 from .outcome import Run, Trial
 from .request import Phase, Progress
-from .trial import Bench
+from .trial import Bench, Look, OneRun
 from .watching import recording_path, watch
 
 _Any = TypeVar("_Any")
@@ -31,11 +33,32 @@ SET_UPS_IN_A_ROW = 3
 """Trials in a row that could not be set up, after all retries, which end a study: the machine is gone."""
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How runs of a trial are made: by which `rules` they are ended early, if any; of what `share` of the workload;
+    which are `known`."""
+
+    rules: Rules | None = None
+    share: float = 1.0
+    known: tuple[Run, ...] = ()
+
+
+PLAIN = Plan()
+
+
+def _go_on(seed: int, t_s: float, work_ms: float, byte_s: float) -> None:
+    """A look that ends nothing."""
+
+
+def _took_s(run: Run | Hopeless) -> float:
+    return run.stopped.at_s if isinstance(run, Hopeless) else run.runtime_s
+
+
 @dataclass
 class Meter:
     """Runs on the bench through the journal's memory. `workload_time_s`: what this call has really run, s, in
     `nr_runs` runs; `charged_s`: the same with what earlier calls ran and the journal remembered;
-    `max_workload_time_s`: at how much of that the search ends.
+    `max_workload_time_s`: at how much of that the search ends; `follows`: whether the baseline's course is kept.
 
     Simulated runs are remembered in groups and run again for a picture. Others cost a workload's time each, so each is
     remembered by itself, and of those with `detail_seed` what reports show of them.
@@ -47,6 +70,7 @@ class Meter:
     repeats: int
     detail_seed: int
     max_workload_time_s: float | None = None
+    follows: bool = False
     phase: Phase = "baseline"
     done: int = 0
     total: int = 0
@@ -87,20 +111,41 @@ class Meter:
             )
         )
 
-    def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
-        """New runs. Raises as `Bench.result`, SetUpError and HostError only after `RETRIES`."""
-        return tuple(run_of(result) for result in self._results(kdamonds, seeds))
+    def run(self, kdamonds: Kdamonds | None, seeds: Sequence[int], plan: Plan = PLAIN) -> tuple[Run, ...]:
+        """Runs, in the order of the seeds, new ones but for what the plan knows. Raises as `Bench.result`, SetUpError
+        and HostError only after `RETRIES`; Hopeless by the plan's rules."""
+        known = {run.seed: run for run in plan.known}
+        left = [seed for seed in seeds if seed not in known]
+        if plan.rules is None or kdamonds is None:
+            new = [run_of(result) for result in self._results(kdamonds, left, plan.share)]
+        else:
+            new = self._judged(kdamonds, left, plan.rules, plan)
+        known.update((run.seed, run) for run in new)
+        return tuple(known[seed] for seed in seeds)
 
-    def remembered(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
-        """Runs that belong to no trial, those of earlier calls included. Raises as `run`."""
+    def _judged(self, kdamonds: Kdamonds, seeds: Sequence[int], rules: Rules, plan: Plan) -> list[Run]:
+        judge, bench = Judge(rules, kdamonds), self._bench_of(plan.share)
+        runs: list[Run] = []
+        if plan.known:
+            judge.ended(plan.known)
+        # How many go side by side must not decide what is found where a seed alone does.
+        for group in self._groups(seeds, 1 if self.simulated else self.bench.workers):
+            found = bench.results(kdamonds, group, self._or_hopeless, judge.look)
+            self.workload_time_s += sum(_took_s(run) for run in found)
+            self.nr_runs += len(found)
+            runs += judge.ended(found)
+        return runs
+
+    def remembered(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0) -> tuple[Run, ...]:
+        """Runs of that share of the workload that belong to no trial, those of earlier calls included. Raises as
+        `run`."""
         if not self.simulated:
-            at_once = max(self.bench.workers, 1)
-            groups = [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
-            return tuple(run for group in groups for run in self._one_by_one(kdamonds, group))
-        runs = self.journal.runs(kdamonds, seeds)
+            groups = self._groups(seeds, self.bench.workers)
+            return tuple(run for group in groups for run in self._one_by_one(kdamonds, group, share))
+        runs = self.journal.runs(kdamonds, seeds, share)
         if runs is None:
-            runs = self.run(kdamonds, seeds)
-            self.journal.remember(kdamonds, seeds, runs)
+            runs = self.run(kdamonds, seeds, Plan(share=share))
+            self.journal.remember(kdamonds, seeds, runs, share)
         self._charge(runs)
         self.report(len(runs))
         return runs
@@ -137,7 +182,7 @@ class Meter:
         """Takes a finished trial, of this call or an earlier one, into account."""
         self.charged_s += trial.workload_time_s
         self.search_s += trial.workload_time_s
-        if trial.feasible and trial.score is not None:
+        if trial.state == "complete" and trial.feasible and trial.score is not None:
             self.best_score = trial.score if self.best_score is None else max(self.best_score, trial.score)
 
     def check_set_up(self, trial: Trial) -> None:
@@ -146,24 +191,41 @@ class Meter:
         if self.failed_set_ups == SET_UPS_IN_A_ROW:
             raise SetUpError(f"{SET_UPS_IN_A_ROW} trials in a row could not be set up, the study stops: {trial.error}")
 
-    def _one_by_one(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> list[Run]:
-        known = {seed: found[0] for seed in seeds if (found := self.journal.runs(kdamonds, [seed])) is not None}
-        for result in self._results(kdamonds, [seed for seed in seeds if seed not in known]):
+    def _one_by_one(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float) -> list[Run]:
+        known = {seed: found[0] for seed in seeds if (found := self.journal.runs(kdamonds, [seed], share)) is not None}
+        for result in self._results(kdamonds, [seed for seed in seeds if seed not in known], share):
             # Before the run itself: killed between the two, both are done again.
             if result.seed == self.detail_seed:
                 self.journal.keep_detail(kdamonds, Detail.of(result))
             known[result.seed] = run_of(result)
-            self.journal.remember(kdamonds, [result.seed], [known[result.seed]])
+            self.journal.remember(kdamonds, [result.seed], [known[result.seed]], share)
         runs = [known[seed] for seed in seeds]
         self._charge(runs)
         self.report(len(runs))
         return runs
 
-    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Result, ...]:
-        results = self.bench.results(kdamonds, seeds, self._with_retries)
+    @staticmethod
+    def _groups(seeds: Sequence[int], at_once: int) -> list[Sequence[int]]:
+        at_once = max(at_once, 1)
+        return [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
+
+    def _bench_of(self, share: float) -> Bench:
+        return self.bench if share == 1.0 else replace(self.bench, workload=part_of(self.bench.workload, share))
+
+    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float) -> tuple[Result, ...]:
+        look: Look | None = _go_on if self.follows and self.phase == "baseline" else None
+        results = self._bench_of(share).results(kdamonds, seeds, self._with_retries, look)
         self.workload_time_s += sum(result.runtime_s for result in results)
         self.nr_runs += len(results)
         return results
+
+    def _or_hopeless(self, run: OneRun) -> Run | Hopeless:
+        # One that is ended must not end those beside it: when they would be is chance.
+        try:
+            # Only baselines are compared with later.
+            return replace(run_of(self._with_retries(run)), course=None)
+        except Hopeless as error:
+            return error
 
     def _with_retries(self, run: Callable[[], _Any]) -> _Any:
         for attempt in range(1, RETRIES + 1):

@@ -130,6 +130,22 @@ class Objective:
         """The reward of a learning environment: the mean score, less `PENALTY` times the excess over the limit."""
         return mean([r.score for r in repeats]) - PENALTY * max(self.excess_percent(repeats), 0.0)
 
+    def score_at_most(self, at_least_s: float, byte_s: float, base: Run) -> float | None:
+        """The highest score within the runtime limit of a run that takes `at_least_s` s or longer, and whose memory has
+        come to `byte_s` bytes times s already. None where neither says enough: for another score than DAMOOS's, and
+        where speed is a metric that is known in the end alone."""
+        if self.kind != "damoos" or self.speed in ("lower", "higher"):
+            return None
+        time_share, memory_share = self.weight / base.runtime_s, (1.0 - self.weight) / base.rss_mean_bytes
+        runtime_s = base.runtime_s
+        if self.speed == "runtime":
+            # A longer run costs time and lowers the mean of memory: the sum is least where both weigh the same.
+            longest_s = max(at_least_s, base.runtime_s * (1.0 + self.limit_percent / 100.0))
+            best_s = math.sqrt(memory_share * byte_s / time_share) if time_share > 0 else longest_s
+            runtime_s = min(max(best_s, at_least_s), longest_s)
+        loss = time_share * (runtime_s - base.runtime_s) + memory_share * byte_s / runtime_s - (1.0 - self.weight)
+        return -100.0 * loss
+
     def _slower_percent(self, run: Run, base: Run) -> float:
         if self.speed == "runtime":
             return METRICS["runtime"].value(run, base)
@@ -200,6 +216,7 @@ def run_of(result: Result) -> Run:
         stall_s=result.stall_s,
         huge_mean_bytes=_mean_or_none(result.samples.huge_bytes),
         far_mean_bytes=_mean_or_none(result.samples.far_bytes),
+        course=result.course,
     )
 
 

@@ -14,6 +14,7 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from damoos.backend.result import Course
 from damoos.damon.observed import Observed
 from damoos.errors import ConfigError
 
@@ -94,7 +95,8 @@ class ObjectiveInfo:
 class Run:
     """What one run measured; times in s of the outcome's `time_kind`. `metric`: the workload's own number; `observed`:
     what DAMON's snapshots came to, where the objective asks for that; `stall_s`: stalled for memory; `huge_mean_bytes`,
-    `far_mean_bytes`: in huge mappings and on NUMA nodes other than 0, means of the samples; None: not measured."""
+    `far_mean_bytes`: in huge mappings and on NUMA nodes other than 0, means of the samples; `course`: how it came
+    along, of baselines that others are watched against; None: not measured."""
 
     seed: int
     runtime_s: float
@@ -110,6 +112,7 @@ class Run:
     stall_s: float | None = _later(None)
     huge_mean_bytes: float | None = _later(None)
     far_mean_bytes: float | None = _later(None)
+    course: Course | None = _later(None)
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,36 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Stopped:
+    """A trial that was ended because it had no hope. `why`: "too slow" (it breaks the runtime limit) or "no final" (its
+    score can't be among the best that go to the final). That was known `at_s` s into its run with `seed`; runs that did
+    not end took `spent_s` s in all. Of the mean over all its runs: `runtime_overhead_at_least_percent`;
+    `score_at_most`, None where the score can't be bounded."""
+
+    why: str
+    seed: int
+    at_s: float
+    spent_s: float
+    runtime_overhead_at_least_percent: float
+    score_at_most: float | None
+
+    @property
+    def text(self) -> str:
+        """The same in words."""
+        reason = (
+            f"runtime overhead at least {self.runtime_overhead_at_least_percent:.1f} %"
+            if self.why == "too slow"
+            else f"score at most {self.score_at_most:.2f}"
+        )
+        return f"stopped {self.at_s:.1f} s into the run with seed {self.seed}: {reason}"
+
+
+@dataclass(frozen=True)
 class Trial:
-    """One point evaluated. `state`: "complete", "failed" (then `error` says why and there are no numbers).
+    """One point evaluated. `state`: "complete", "failed" (then `error` says why and there are no numbers), "stopped"
+    (then `stopped` says why and there are no numbers but those of `repeats`, the runs that had ended before), "partial"
+    (all numbers are there, but of fewer runs than other trials have, or of the beginning of the workload: the `share`
+    of its time). `reused`: seeds of the runs that an earlier trial at this point had made.
 
     `error_kind`: "refused" by the kernel, "setup" of the run, "workload", or "backend" for whatever else.
 
@@ -157,11 +188,15 @@ class Trial:
     repeats: tuple[Repeat, ...]
     error: str | None = None
     error_kind: str | None = _later(None)
+    stopped: Stopped | None = _later(None)
+    share: float = _later(1.0)
+    reused: tuple[int, ...] = _later(())
 
     @property
     def workload_time_s(self) -> float:
         """What it cost, s of the outcome's `time_kind`."""
-        return sum(repeat.run.runtime_s for repeat in self.repeats)
+        ended_s = sum(repeat.run.runtime_s for repeat in self.repeats if repeat.run.seed not in self.reused)
+        return ended_s if self.stopped is None else ended_s + self.stopped.spent_s
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from damoos.damon.damo_format import dump_kdamonds, from_damo
 from damoos.errors import BackendError, ConfigError
 
-from .outcome import Outcome
+from .outcome import Outcome, Trial
 
 RESULT, TRIALS, BEST_JSON, BEST_YAML = "result.json", "trials.csv", "best.json", "best.yaml"
 
@@ -53,14 +53,18 @@ def read_outcome(path: Path) -> Outcome:
 def trials_csv(outcome: Outcome) -> str:
     """One line a trial: state, parameters (the unit is in the column's name), score, overheads in percent, means.
 
-    On real kernels also the workload's metric, if it has one, whose failure an error was, and the kind of time.
+    Where some trials were short, also the share of the workload that each had, and its runs. The error says, too, why a
+    trial was stopped; its means are of runs that had ended before. On real kernels also the workload's metric, if it
+    has one, whose failure an error was, and the kind of time.
     """
     measured = outcome.time_kind != "simulated"
     with_metric = outcome.workload.metric is not None
     parameters = [(p.name, f"{p.name}_{p.unit}" if p.unit else p.name) for p in outcome.env.parameters]
     head = ["trial", "state", *(column for _, column in parameters), "score", "feasible"]
     head += ["runtime_overhead_percent", "rss_overhead_percent", "runtime_s", "rss_mean_bytes"]
-    head += ["metric"] * with_metric + ["error"] + ["error_kind", "time_kind"] * measured
+    with_parts = any(trial.state == "partial" for trial in outcome.trials)
+    head += ["share", "runs"] * with_parts + ["metric"] * with_metric
+    head += ["error"] + ["error_kind", "time_kind"] * measured
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(head)
@@ -71,10 +75,15 @@ def trials_csv(outcome: Outcome) -> str:
         row += [_cell(trial.runtime_overhead_percent), _cell(trial.rss_overhead_percent)]
         row += [_cell(sum(r.runtime_s for r in runs) / len(runs) if runs else None)]
         row += [_cell(sum(r.rss_mean_bytes for r in runs) / len(runs) if runs else None)]
+        row += [repr(trial.share), len(trial.repeats)] * with_parts
         metrics = [r.metric for r in runs if r.metric is not None]
-        row += [_cell(sum(metrics) / len(metrics) if metrics else None)] * with_metric + [trial.error or ""]
+        row += [_cell(sum(metrics) / len(metrics) if metrics else None)] * with_metric + [_why(trial)]
         table.writerow(row + [trial.error_kind or "", outcome.time_kind] * measured)
     return text.getvalue()
+
+
+def _why(trial: Trial) -> str:
+    return trial.error or (trial.stopped.text if trial.stopped is not None else "")
 
 
 def _cell(number: float | None) -> str:

@@ -9,36 +9,40 @@ from dataclasses import replace
 from damoos.backend.base import Workload
 from damoos.catalogue import find
 from damoos.damon.kdamonds import Kdamonds
-from damoos.workload import command, masim
+from damoos.workload import command, generated, processes
 from damoos.workload.attached import AttachedWorkload
 from damoos.workload.command import CommandWorkload, Metric
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.processes import AnyMasim
 
 from .objective import Speed, mean
 from .outcome import Run, WorkloadInfo
 
 
-def find_workload(name_or_path: str) -> MasimWorkload | CommandWorkload:
-    """The workload of a catalogue name, a masim .cfg or a command's .toml file. Raises InputError with the place."""
-    path = find("workloads", name_or_path)
-    return command.load(path) if path.suffix == ".toml" else masim.load(path)
+def find_workload(name_or_path: str) -> AnyMasim | CommandWorkload:
+    """The workload of a catalogue name, a generated one's, a masim .cfg, or a .toml file of a command or of several
+    processes. Raises InputError with the place."""
+    if generated.named(name_or_path) is None:
+        path = find("workloads", name_or_path)
+        if path.suffix == ".toml" and not processes.names_processes(path):
+            return command.load(path)
+    return processes.find_masim(name_or_path)
 
 
 def metric_of(workload: Workload) -> Metric | None:
     """The workload's own number, if it has one."""
-    return None if isinstance(workload, MasimWorkload) else workload.metric
+    return None if isinstance(workload, AnyMasim) else workload.metric
 
 
 def speed_of(workload: Workload) -> Speed:
     """By what a run of the workload is called slower than another."""
     if (metric := metric_of(workload)) is not None:
         return metric.better
-    return "runtime" if isinstance(workload, MasimWorkload | CommandWorkload) else "none"
+    return "runtime" if isinstance(workload, AnyMasim | CommandWorkload) else "none"
 
 
 def digest(workload: Workload) -> str:
     """SHA-256, in hexadecimal, of all that decides what runs; comments in files don't."""
-    text = masim.dumps(workload) if isinstance(workload, MasimWorkload) else repr(workload)
+    text = processes.dumps(workload) if isinstance(workload, AnyMasim) else repr(workload)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -53,7 +57,7 @@ def deployable(workload: Workload, kdamonds: Kdamonds) -> Kdamonds:
 
 def workload_info(workload: Workload, path: str, baseline: Sequence[Run]) -> WorkloadInfo:
     """The workload as reports show it; the `baseline` (at least one run) says how large and long a program is."""
-    if isinstance(workload, MasimWorkload):
+    if isinstance(workload, AnyMasim):
         footprint_bytes, duration_s, kind = workload.footprint_bytes, workload.duration_ms / 1000, "masim"
     else:
         footprint_bytes = max(run.rss_peak_bytes for run in baseline)

@@ -28,7 +28,8 @@ class StudyRequest:
     trial (None: by the backend's kind of time, see `damoos.tune.effort`). `objective` is "damoos", "metric:NAME" or
     "pareto:NAME,NAME"; it, `weight` (runtime's share, 0..1), `max_runtime_overhead_percent` and `constraints` ("NAME <=
     NUMBER") are the env's own where None. `start_from`: another study, folder or result.json, whose `from_best` best
-    points come right after the default. Raises InputError for numbers out of range.
+    points come right after the default. `early_stop`: whether hopeless runs are ended while they run (None: wherever
+    runs are not simulated). Raises InputError for numbers out of range.
     """
 
     workload: str
@@ -49,6 +50,7 @@ class StudyRequest:
     program: CommandWorkload | AttachedWorkload | None = None
     start_from: Path | None = None
     from_best: int = DEFAULT_FROM_BEST
+    early_stop: bool | None = None
 
     def __post_init__(self) -> None:
         for name, low in (("trials", 1), ("repeats", 1), ("seed", 0), ("from_best", 1)):

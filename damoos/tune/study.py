@@ -21,8 +21,9 @@ from damoos.damon.damo_format import from_damo, to_damo
 from damoos.damon.features import kernel_version, missing_on
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import BackendError, ConfigError, InputError, SetUpError
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.processes import AnyMasim
 
+from .attempt import Attempts, Baselines
 from .detail import Detail, heat_map
 from .effort import SIMULATED, Effort, effort_for
 from .journal import Header, Journal
@@ -36,7 +37,7 @@ from .request import StudyRequest
 from .seeds import Stream, run_seeds, watch_seed
 from .strategies import check_strategy, find_strategy
 from .strategies.base import Ask, Strategy
-from .trial import Bench, evaluate
+from .trial import Bench
 from .verify import DOCUMENTED, FOUND, NO_SCHEME, Verdict, nr_runs, verify
 from .warm import Start, read_start
 from .watching import Watched, monitoring
@@ -57,6 +58,7 @@ class _Setting:
     effort: Effort
     start: Start | None
     strategy: Strategy
+    early_stop: bool
     header: Header = field(repr=False)
 
 
@@ -88,16 +90,18 @@ def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
             repeats=effort.repeats,
             detail_seed=first,
             max_workload_time_s=request.max_workload_time_s,
+            follows=setting.early_stop,
         )
         seeds = run_seeds(request.seed, Stream.SEARCH, effort.repeats)
-        meter.enter("baseline", 0, len(seeds))
-        baseline = meter.remembered(None, seeds)
-        trials = _search(setting, meter, baseline)
+        ladder = setting.strategy.ladder(effort.repeats) if setting.strategy.ladder is not None else None
+        baselines = Baselines.measured(meter, seeds, ladder)
+        finalists = effort.finalists if setting.early_stop else None
+        trials = _search(setting, Attempts(meter, setting.env.space, objective, baselines, ladder, finalists))
         meter.enter("verify", 0, nr_runs(trials, effort))
         verdict = verify(meter.remembered, objective, trials, setting.documented, request.seed, effort)
         # How many runs it takes is known only now.
         meter.enter("verify", meter.done, meter.done)
-        return _outcome(setting, meter, baseline, trials, verdict)
+        return _outcome(setting, meter, baselines.whole, trials, verdict)
 
 
 def documented_kdamonds(env: Env) -> Kdamonds:
@@ -160,13 +164,20 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
                 field=parameter.name,
                 value=f"{kernel} on {backend.name}",
             )
-    if backend.time_kind == "simulated" and not isinstance(workload, MasimWorkload):
+    if backend.time_kind == "simulated" and not isinstance(workload, AnyMasim):
         # It says so before there is a journal.
         backend.start(workload, None, 0).close()
     header = _header(request, workload, env, objective, backend, effort, start)
+    usual = backend.time_kind != "simulated"
+    early_stop = usual if request.early_stop is None else request.early_stop
+    # Said only where it isn't as usual, so that studies from before there was a choice still go on.
+    if early_stop != usual:
+        header = {**header, "early stop": "on" if early_stop else "off"}
     if strategy.uses_budget:
         header = {**header, "trials": request.trials}
-    return _Setting(request, workload, env, documented, objective, backend, kernel, effort, start, strategy, header)
+    return _Setting(
+        request, workload, env, documented, objective, backend, kernel, effort, start, strategy, early_stop, header
+    )
 
 
 def _header(
@@ -203,9 +214,9 @@ def _header(
     return header
 
 
-def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[Trial, ...]:
-    request, journal, space = setting.request, meter.journal, setting.env.space
-    start = () if setting.start is None else setting.start.points
+def _search(setting: _Setting, attempts: Attempts) -> tuple[Trial, ...]:
+    request, meter, space, repeats = setting.request, attempts.meter, setting.env.space, setting.effort.repeats
+    journal, start = meter.journal, () if setting.start is None else setting.start.points
     trials = list(journal.trials())
     for trial in trials:
         meter.saw(trial)
@@ -215,16 +226,16 @@ def _search(setting: _Setting, meter: Meter, baseline: Sequence[Run]) -> tuple[T
     # The default is always run, since the verification compares with it.
     while len(trials) < wanted and not (trials and meter.used_up):
         number = len(trials)
-        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, wanted, subject))
+        sampler = setting.strategy.make_sampler(Ask(space, request.seed, number, wanted, subject, repeats))
         proposal = journal.propose(space, sampler, start)
-        trial = evaluate(meter.run, space, setting.objective, number, proposal.values, baseline)
+        trial = attempts.run(number, proposal.values, trials)
         failed = trial.state == "failed"
         # Where the default can't run nothing can; a workload that fails under it may do well under others.
         if number == 0 and failed and trial.error_kind != "workload":
             kind = SetUpError if trial.error_kind == "setup" else BackendError
             raise kind(f"the env's default can't be run: {trial.error}")
         meter.check_set_up(trial)
-        journal.add(proposal, trial, None if failed else setting.objective.excess_percent(trial.repeats))
+        journal.add(proposal, trial, setting.objective)
         trials.append(trial)
         meter.saw(trial)
         meter.report(1)
@@ -251,7 +262,7 @@ def _outcome(
     points = [(-_known(t.runtime_overhead_percent), -_known(t.rss_overhead_percent)) for t in allowed]
     without = env.space.base.with_schemes(())
     recommended = shown[verdict.recommended] if verdict.recommended != NO_SCHEME else None
-    access = heat_map(workload, plain.accesses_per_ms) if isinstance(workload, MasimWorkload) else None
+    access = heat_map(workload, plain.accesses_per_ms) if isinstance(workload, AnyMasim) else None
     return Outcome(
         workload=workload_info(workload, request.workload, baseline),
         env=env.info(),

@@ -21,7 +21,7 @@ from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.errors import InputError
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 
-from .asktell import ask, new_study, tell
+from .asktell import ask, new_study, tell, tell_stopped
 from .objective import Objective
 from .space import Condition, Parameter, Space, Value, Values
 from .strategies.base import Ask, Strategy, Subject
@@ -186,6 +186,21 @@ class StrategyConformance:
                 tell(study, trial, [], None)
             else:
                 self._tell(study, trial, room, values)
+
+    def test_it_goes_on_after_trials_that_were_stopped(self) -> None:
+        room = self._space("room")
+        for objectives in (1, 2) if self.strategy.several_objectives else (1,):
+            study = new_study(objectives)
+            for number in range(20):
+                trial, values = ask(study, self._sampler(room, number, 20), room)
+                self._check(room, values)
+                score, excess = landscape(room, values)
+                if number % 3 == 0:
+                    tell_stopped(study, trial, score if objectives == 1 and number % 2 else None, abs(excess))
+                elif number % 3 == 1 and objectives == 1:
+                    tell_stopped(study, trial, score, -abs(excess))
+                else:
+                    tell(study, trial, [score, -score][:objectives], excess)
 
     def test_it_goes_on_from_points_that_were_set(self) -> None:
         room = self._space("room")

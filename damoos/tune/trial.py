@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from damoos.backend.base import Backend, Workload
 from damoos.backend.feed import Feed, Feeder
@@ -16,6 +17,7 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.snapshot import Snapshot
 from damoos.errors import BackendError, DamonInUseError, HostError, KdamondsError, SetUpError, WorkloadError
 
+from .early import Follower, Hopeless
 from .objective import Objective, mean, run_of
 from .outcome import Run, Trial
 from .space import Space, Values
@@ -26,7 +28,11 @@ snapshots taken there."""
 SIMULATED_STEP_S = 0.5
 """How often snapshots are taken of simulated runs, s."""
 
+_Found = TypeVar("_Found")
 OneRun = Callable[[], Result]
+Look = Callable[[int, float, float, float], None]
+"""What is told of a run as it goes on: seed, s since its start, nominal ms of the workload done, memory in bytes times
+s so far. What it raises ends the run."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +57,26 @@ class Bench:
         return self._result(kdamonds, seed, threading.Event())
 
     def results(
-        self, kdamonds: Kdamonds | None, seeds: Sequence[int], around: Callable[[OneRun], Result] = lambda run: run()
-    ) -> tuple[Result, ...]:
+        self,
+        kdamonds: Kdamonds | None,
+        seeds: Sequence[int],
+        around: Callable[[OneRun], _Found],
+        look: Look | None = None,
+    ) -> tuple[_Found, ...]:
         """One run a seed, in the seeds' order, each from start to close in one thread.
 
-        `around` is called there with each run and may run it again. The first error, or an interrupt, ends the others.
+        `around` is called there with each run, may run it again, and says what is returned of it; with `look` results
+        have a course. The first error, or an interrupt, ends the others.
         """
         stop = threading.Event()
 
-        def run(seed: int) -> Result:
-            return around(lambda: self._result(kdamonds, seed, stop))
+        def run(seed: int) -> _Found:
+            return around(lambda: self._result(kdamonds, seed, stop, look))
 
         if min(self.workers, len(seeds)) <= 1:
             return tuple(run(seed) for seed in seeds)
         with ThreadPoolExecutor(min(self.workers, len(seeds))) as pool:
-            runs: list[Future[Result]] = []
+            runs: list[Future[_Found]] = []
             # An interrupt may come as soon as the first has begun.
             try:
                 runs.extend(pool.submit(run, seed) for seed in seeds)
@@ -78,27 +89,35 @@ class Bench:
 
     def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int]) -> tuple[Run, ...]:
         """The measured numbers of one run a seed, in the seeds' order. Raises as `result`."""
-        return tuple(run_of(result) for result in self.results(kdamonds, seeds))
+        return tuple(run_of(result) for result in self.results(kdamonds, seeds, lambda run: run()))
 
-    def _result(self, kdamonds: Kdamonds | None, seed: int, stop: threading.Event) -> Result:
+    def _result(
+        self, kdamonds: Kdamonds | None, seed: int, stop: threading.Event, follow: Look | None = None
+    ) -> Result:
         simulated = self.backend.time_kind == "simulated"
         looks = self.observes and kdamonds is not None
         feeder = None
         step_s = SIMULATED_STEP_S if simulated else STEP_S
         if self.feed is not None and kdamonds is not None and self.feed.goal_of(kdamonds) is not None:
             feeder, step_s = Feeder(self.feed, kdamonds), min(step_s, self.feed.every_s)
+        follower = None if follow is None else Follower()
         snapshots: list[Snapshot] = []
         with self.backend.start(self.workload, kdamonds, seed) as session:
             # Simulations are over before anybody could want to stop them.
-            while (looks or feeder is not None or not simulated) and not session.done:
+            while (looks or feeder is not None or follower is not None or not simulated) and not session.done:
                 if stop.is_set():
                     raise BackendError("stopped, since another run beside it failed")
                 samples = session.advance(step_s)
+                if follow is not None and follower is not None:
+                    follower.step(samples.t_s.tolist(), samples.rss_bytes.tolist(), session.work_done_ms())
+                    follow(seed, follower.t_s, follower.work_ms, follower.byte_s)
                 if feeder is not None:
                     feeder.feed(session, samples)
                 if looks and not session.done and (snapshot := look(session)) is not None:
                     snapshots.append(snapshot)
             result = session.finish()
+            if follower is not None:
+                result = replace(result, course=follower.course)
             return with_observed(result, session, self.workload, snapshots) if looks else result
 
 
@@ -111,8 +130,8 @@ def evaluate(
 ) -> Trial:
     """The trial `number` at `values`: one run for each of the baseline's, with its seed and scored against it.
 
-    What the backend refuses or can't do, and a workload that fails, make a failed trial that says why. Raises
-    DamonInUseError: then no trial could run.
+    What the backend refuses or can't do, and a workload that fails, make a failed trial that says why; where `measure`
+    raises Hopeless, the trial is stopped. Raises DamonInUseError: then no trial could run.
     """
     kdamonds = space.kdamonds(values)
     blank = Trial(
@@ -135,6 +154,8 @@ def evaluate(
         raise
     except (BackendError, KdamondsError) as error:
         return replace(blank, error=str(error), error_kind=error_kind(error))
+    except Hopeless as error:
+        return replace(blank, state="stopped", repeats=error.repeats, stopped=error.stopped)
     return replace(
         blank,
         state="complete",

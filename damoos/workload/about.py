@@ -1,18 +1,22 @@
-"""What a workload of the catalogue stands for: the `.toml` file beside its `.cfg`."""
+"""What a workload of the catalogue stands for: the `.toml` file beside its `.cfg`, or that names its processes."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from damoos.catalogue import check_keys, line_of, read_toml
 from damoos.errors import ConfigError
 
-from .masim import MasimWorkload
+if TYPE_CHECKING:
+    from .processes import AnyMasim
 
+PROCESSES = "processes"
+"""The key of a file that names several workloads, see `processes`."""
 _UNITS = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_KINDS: dict[str, type | tuple[type, ...]] = {
+KINDS: dict[str, type | tuple[type, ...]] = {
     "title": str,
     "description": str,
     "footprint": str,
@@ -20,6 +24,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "tags": list,
     "source": str,
 }
+"""The keys of a description, with the types of their values."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class About:
     source: str
 
 
-def about(path: str | Path, workload: MasimWorkload) -> About | None:
-    """The description beside the configuration file `path` of `workload`; None if there is none.
+def about(path: str | Path, workload: AnyMasim) -> About | None:
+    """The description beside the configuration file `path` of `workload`, or in it if it is TOML; None: there is none.
 
     Raises ConfigError if a key is missing, unknown or of a wrong type, or if it doesn't agree with the workload.
     """
@@ -44,8 +49,12 @@ def about(path: str | Path, workload: MasimWorkload) -> About | None:
     if not file.is_file():
         return None
     table = read_toml(file)
-    check_keys(table, _KINDS, file)
-    for key, kind in _KINDS.items():
+    if Path(path).suffix == ".toml":
+        table.pop(PROCESSES, None)
+        if not table:
+            return None
+    check_keys(table, KINDS, file)
+    for key, kind in KINDS.items():
         if key not in table:
             raise ConfigError("missing", file=file, field=key)
         if not isinstance(table[key], kind) or isinstance(table[key], bool):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from .masim import MasimWorkload, Pattern, Phase
 from .pace import MASIM_BATCH
+from .processes import AnyMasim, ProcessesWorkload
 
 PAGE = 4096
 WINDOW_MS = 100.0
@@ -21,7 +22,11 @@ FloatArray = NDArray[np.float64]
 
 
 def expected_heat(
-    workload: MasimWorkload, accesses_per_ms: float, time_bins: int, address_bins: int, window_ms: float = WINDOW_MS
+    workload: AnyMasim,
+    accesses_per_ms: float,
+    time_bins: int,
+    address_bins: int,
+    window_ms: float = WINDOW_MS,
 ) -> FloatArray:
     """Chance, 0..1, that a page is touched within `window_ms`, as [time bin, address bin]: means over the bin.
 
@@ -34,7 +39,7 @@ def expected_heat(
 
 
 def heat_between(
-    workload: MasimWorkload,
+    workload: AnyMasim,
     accesses_per_ms: float | Sequence[float],
     time_edges_ms: FloatArray,
     address_edges: FloatArray,
@@ -42,8 +47,10 @@ def heat_between(
 ) -> FloatArray:
     """`expected_heat` for bins of any size: increasing edges in ms since the start and in bytes of the footprint.
 
-    `accesses_per_ms`: one rate, or one for each phase.
+    `accesses_per_ms`: one rate (of several processes: of each), or one for each phase.
     """
+    if isinstance(workload, ProcessesWorkload):
+        return _heat_of_processes(workload, accesses_per_ms, time_edges_ms, address_edges, window_ms)
     rates = [accesses_per_ms] * len(workload.phases) if isinstance(accesses_per_ms, int | float) else accesses_per_ms
     heat = np.zeros((len(time_edges_ms) - 1, len(address_edges) - 1))
     widths = np.diff(time_edges_ms)
@@ -55,6 +62,26 @@ def heat_between(
             part = _phase_heat(workload, phase, rate, cut[row], cut[row + 1], address_edges, window_ms)
             heat[row] += part * (cut[row + 1] - cut[row]) / widths[row]
         begin += phase.ms
+    return heat
+
+
+def _heat_of_processes(
+    workload: ProcessesWorkload,
+    accesses_per_ms: float | Sequence[float],
+    time_edges_ms: FloatArray,
+    address_edges: FloatArray,
+    window_ms: float,
+) -> FloatArray:
+    heat = np.zeros((len(time_edges_ms) - 1, len(address_edges) - 1))
+    low = 0.0
+    for process in workload.processes:
+        edges = np.clip(address_edges - low, 0.0, process.footprint_bytes)
+        low += process.footprint_bytes
+        own = np.flatnonzero(np.diff(edges) > 0)
+        if own.size:
+            edges = edges[own[0] : own[-1] + 2]
+            part = heat_between(process, accesses_per_ms, time_edges_ms, edges, window_ms)
+            heat[:, own] += part * np.diff(edges) / np.diff(address_edges)[own]
     return heat
 
 

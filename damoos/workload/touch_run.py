@@ -5,7 +5,8 @@ this file can be sent with it to a machine or a virtual machine of the same arch
 
 What it prints, with "json" in the plan one JSON object a line:
 {"event": "ready", "pid", "rss_bytes" (of this process without the workload's memory), "init_ms", "regions": [{"name",
-"bytes", "address"}]}; per phase {"event": "phase", "name", "nominal_ms", "elapsed_ms", "accesses"}; at the end
+"bytes", "address"}]}; with "sync", about once a second {"event": "work", "nominal_ms"}, how much of the running phase's
+nominal time is done; per phase {"event": "phase", "name", "nominal_ms", "elapsed_ms", "accesses"}; at the end
 {"event": "done", "elapsed_ms", "accesses"}, when the memory is given back. With "sync" it waits for a byte (or the end)
 of standard input after "ready", and again after "done" (with PLAN `-` it can't: the plan takes all of the input).
 """
@@ -25,6 +26,7 @@ from typing import Any, Callable  # noqa: UP035 - Python 3.8
 
 PAGE = 4096
 ALL_BITS = 2**64 - 1
+TELL_S = 1.0
 
 
 class Memory:
@@ -182,6 +184,7 @@ class Run:
         ]
         sums = list(itertools.accumulate(weight for *_, weight in rows))
         batch = self.plan["batch"]
+        told = start
         if not rows:
             time.sleep(ms / 1000)
         elif not sums[-1]:
@@ -193,6 +196,11 @@ class Run:
                 count = batch if todo is None else min(batch, todo - accesses)
                 self.pacer.touch(patterns[bisect.bisect_right(sums, self.random.below(sums[-1]))], count)
                 accesses += count
+                now = time.perf_counter()
+                if self.plan["sync"] and now >= told + TELL_S:
+                    told = now
+                    done_ms = (now - start) * 1000 if todo is None else ms * accesses / todo
+                    self.say("work", f"{name}: {done_ms:.0f} ms of it done", nominal_ms=done_ms)
                 if todo is None and time.perf_counter() >= end:
                     break
         elapsed_ms = (time.perf_counter() - start) * 1000

@@ -9,6 +9,8 @@ from typer.testing import CliRunner, Result
 from damoos.catalogue import find, group_of, names
 from damoos.cli.workloads import app
 from damoos.errors import ConfigError, InputError
+from damoos.workload import masim
+from damoos.workload.generated import generate
 
 
 def invoke(*args: str, columns: int = 80) -> Result:
@@ -68,6 +70,30 @@ def test_json_is_complete() -> None:
     assert [entry["name"] for entry in json.loads(invoke("list", "--json").stdout)] == [*own(), *grouped("parsec")]
 
 
+def test_one_of_several_processes_shows_each(tmp_path: Path) -> None:
+    out = invoke("show", "hot-beside-cold").stdout
+    assert "480 MiB in 4 regions, 64 s in 2 processes" in out and "\nzigzag\n" in out and "\nhot-cold\n" in out
+    tree = json.loads(invoke("show", "hot-beside-cold", "--json").stdout)
+    assert [process["name"] for process in tree["processes"]] == ["zigzag", "hot-cold"]
+    with pytest.raises(InputError, match="allowed: zigzag, hot-cold"):
+        invoke("show", "hot-beside-cold", "--cfg")
+
+
+def test_a_command_of_ones_own_is_not_listed(tmp_path: Path) -> None:
+    folder = tmp_path / "workloads"
+    folder.mkdir()
+    (folder / "my-command.toml").write_text('command = ["true"]\n')
+    assert "my-command" not in invoke("list", "--catalogue", str(tmp_path)).stdout
+
+
 def test_a_typing_error_is_helped() -> None:
     with pytest.raises(ConfigError, match="allowed: zigzag"):
         invoke("show", "zigzga")
+
+
+def test_a_generated_workload_is_shown_and_written(tmp_path: Path) -> None:
+    assert "none: it follows from the name" in invoke("show", "generated-test-3").stdout
+    path = tmp_path / "mine.cfg"
+    path.write_text(invoke("show", "generated-test-3", "--cfg").stdout)
+    mine, drawn = masim.load(path), generate("test", 3)
+    assert (mine.regions, mine.phases) == (drawn.regions, drawn.phases)

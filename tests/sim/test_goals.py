@@ -132,9 +132,9 @@ def test_shares_of_a_machine_without_tiers() -> None:
     # 4096 pages of the workload and 91 of its program are in memory.
     state.c[C_MEMORY], state.c[C_MEMORY_USED], state.c[C_PCP] = 100_000, 10_000, 0
     assert (node_used_bp(handle, 0), node_free_bp(handle, 0)) == (1418, 8581)
-    assert memcg_used_bp(handle, 0) == 418
+    assert memcg_used_bp(handle, 0, -1) == 418
     # A node that is not there has nothing in use.
-    assert [node_used_bp(handle, 1), node_free_bp(handle, 1), memcg_used_bp(handle, -1)] == [0, 10_000, 0]
+    assert [node_used_bp(handle, 1), node_free_bp(handle, 1), memcg_used_bp(handle, -1, -1)] == [0, 10_000, 0]
 
 
 def test_shares_of_nodes() -> None:
@@ -143,7 +143,7 @@ def test_shares_of_nodes() -> None:
     assert state.node_room.tolist() == [0, 8192 - 1024]
     assert [node_used_bp(handle, n) for n in (0, 1, 2)] == [10_000, 1250, 0]
     assert [node_free_bp(handle, n) for n in (0, 1, 2)] == [0, 8750, 10_000]
-    assert [memcg_used_bp(handle, n) for n in (0, 1, 2)] == [10_000, 1250, 0]
+    assert [memcg_used_bp(handle, n, -1) for n in (0, 1, 2)] == [10_000, 1250, 0]
 
 
 def test_what_was_deprioritised_is_inactive() -> None:

@@ -26,7 +26,7 @@ def test_first_region_lies_highest_and_pages_are_rounded_up() -> None:
     layout = lay_out(workload)
     a, b = (layout.areas[i] for i in layout.region_area)
     assert (b.start, b.end, a.start, a.end) == (0, 5, 5, 7)
-    assert layout.workload_pages == 7
+    assert layout.mapped[1] == ("[workload]", 0, 7)
     assert [x.start for x in layout.areas] == sorted(x.start for x in layout.areas)
     for left, right in zip(layout.areas, layout.areas[1:], strict=False):
         assert left.end <= right.start

@@ -17,11 +17,10 @@ from damoos.errors import KdamondsError
 from damoos.sim import regions, schemes
 from damoos.sim.backend import SimBackend
 from damoos.sim.jit import callable_kernel
-from damoos.sim.layout import lay_out
+from damoos.sim.layout import SPAN, lay_out
 from damoos.sim.session import SimSession
 from damoos.sim.state import CORE_PAGE, NOW, NR_AGGREGATIONS, PASSED, ST_SNAPSHOTS, ST_SZ_TRIED
 from damoos.sim.tables import NOWHERE, Q_RESUME
-from damoos.sim.targets import SPAN
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
 

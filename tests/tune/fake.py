@@ -100,6 +100,7 @@ class FakeSession:
     def __init__(self, backend: FakeBackend, workload: Workload, kdamonds: Kdamonds | None, seed: int) -> None:
         self.backend, self.workload, self.kdamonds, self.seed = backend, workload, kdamonds, seed
         self.now_s = 0.0
+        self.result = _result(self)
         self.thread = threading.get_ident()
 
     def __enter__(self) -> Self:
@@ -113,15 +114,21 @@ class FakeSession:
 
     @property
     def done(self) -> bool:
-        return self.now_s >= 2.0
+        return self.now_s >= (self.workload.duration_ms / 1000 if isinstance(self.workload, MasimWorkload) else 2.0)
 
     def commit(self, kdamonds: Kdamonds) -> Kdamonds:
         self.kdamonds = kdamonds
+        self.result = _result(self)
         return kdamonds
 
     def advance(self, seconds: float) -> Samples:
-        self.now_s += seconds
-        return _samples(2.0, 1.0)
+        begin_s, self.now_s = self.now_s, self.now_s + seconds
+        return _samples(self.now_s, self.result.rss_mean_bytes, begin_s)
+
+    def work_done_ms(self) -> float:
+        if not isinstance(self.workload, MasimWorkload):
+            return 0.0
+        return self.workload.duration_ms * self.now_s / self.result.runtime_s
 
     def stats(self) -> tuple[SchemeStats, ...]:
         return ()
@@ -146,12 +153,13 @@ class FakeSession:
         time.sleep(float(os.environ.get(DELAY_S, "0")))
         with self.lock:
             self.running.remove(self.seed)
-        return _result(self)
+        return self.result
 
 
 def _result(session: FakeSession) -> Result:
     shared = np.random.default_rng(session.seed).normal(1.0, 0.1)
-    runtime_s, rss = 2.0 * shared, (24 << 20) * shared
+    whole_s = session.workload.duration_ms / 1000 if isinstance(session.workload, MasimWorkload) else 2.0
+    runtime_s, rss = whole_s * shared, (24 << 20) * shared
     kdamonds = session.kdamonds
     if kdamonds is not None and kdamonds.context.schemes:
         own = np.random.default_rng([session.seed, int(hashlib.sha256(repr(kdamonds).encode()).hexdigest()[:8], 16)])
@@ -185,7 +193,7 @@ def _result(session: FakeSession) -> Result:
         kdamond_cpu_s=0.0 if kdamonds is None else 0.01,
         nr_regions_mean=0.0 if kdamonds is None else 10.0,
         scheme_stats=(),
-        phases=(PhaseResult("work", 2000.0, 1000 * runtime_s, 10**7),) if masim else (),
+        phases=(PhaseResult("work", 1000 * whole_s, 1000 * runtime_s, 10**7),) if masim else (),
         samples=_samples(runtime_s, rss),
         asked=kdamonds,
         applied=kdamonds,
@@ -194,9 +202,9 @@ def _result(session: FakeSession) -> Result:
     )
 
 
-def _samples(runtime_s: float, rss: float) -> Samples:
+def _samples(runtime_s: float, rss: float, begin_s: float = 0.0) -> Samples:
     zeros = np.zeros(10, np.int64)
-    t_s = np.linspace(0, runtime_s, 10)
+    t_s = np.linspace(begin_s, runtime_s, 10)
     return Samples(t_s, zeros + int(rss), zeros, zeros, zeros, zeros, np.zeros(10), zeros)
 
 

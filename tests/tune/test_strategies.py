@@ -1,6 +1,7 @@
 """Every strategy keeps what strategies owe, and does what its document says."""
 
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from damoos.tune.strategies import (
     default,
     documented,
     find_strategy,
+    gp,
     portfolio,
     refault_control,
 )
@@ -45,6 +47,7 @@ CONTROLLERS = ("refault-control",)
 # On their linear scale the border of the conformance landscape is in the first hundredth.
 LINEAR = ("damoos-polyfit", "damoos-multid", "damoos-pso")
 OPTUNAS = ("random", "tpe", "nsga2", "nsga3")
+DEAR = ("gp", "smac")
 
 
 TIERS = Kdamonds.of(schemes=[Scheme(Action.MIGRATE_COLD, ANYTHING), Scheme(Action.MIGRATE_HOT, ANYTHING)])
@@ -61,12 +64,15 @@ def _conformance(name: str) -> type[StrategyConformance]:
         strategy = found
         searches = name not in REFERENCES + LAID_OUT + LINEAR + TUNERS + CONTROLLERS
         may_repeat = name in OPTUNAS
-        seeds = (0,) if name == "gp" else (0, 1, 2)
-        dear = name == "gp"
+        seeds = (0,) if name in DEAR else (0, 1, 2)
+        dear = name in DEAR
         spaces = TIERED if name == "hmsdk" else SPACES
 
     Conforms.__name__ = Conforms.__qualname__ = "Test" + "".join(word.title() for word in name.split("-"))
-    return pytest.mark.slow(Conforms) if name == "gp" else Conforms
+    missing = [package for package, _ in found.needs if importlib.util.find_spec(package) is None]
+    if missing:
+        return pytest.mark.skip(reason=f"{', '.join(missing)} not installed")(Conforms)
+    return pytest.mark.slow(Conforms) if name in DEAR else Conforms
 
 
 for _name in STRATEGIES:
@@ -81,7 +87,7 @@ def test_the_name_is_the_strategys_own(name: str) -> None:
 
 
 @pytest.mark.parametrize("env", names("envs"))
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "gp"])
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name not in DEAR])
 def test_every_shipped_env_is_taken_or_refused(name: str, env: str) -> None:
     space, strategy = load_env(env).space, find_strategy(name)
     try:
@@ -322,3 +328,25 @@ def test_the_portfolio_has_not_seen_what_it_is_judged_on() -> None:
     assert "zigzag on zram" in learned
     models = {name for name in names("workloads") if find("workloads", name).parent.name != "workloads"}
     assert models and not models & {text.split(" on ")[0] for text in learned}
+
+
+def test_gp_is_fitted_to_the_best_the_latest_and_what_lies_apart() -> None:
+    space, rng = load_env("reclaim").space, np.random.default_rng(0)
+    trials = []
+    for number in range(200):
+        # Most in one corner, as after a search.
+        point = rng.random(space.dimensions) * (0.1 if number >= 40 else 1.0)
+        score = float(rng.random())
+        trials.append(Seen(number, space.decode(point), score, -1.0, "complete", scores=(score,)))
+    kept = gp.thinned(space, trials)
+    numbers = [trial.number for trial in kept]
+    assert len(numbers) == gp.FITTED and numbers == sorted(numbers)
+    assert set(range(200 - gp.LATEST, 200)) <= set(numbers)
+    best = sorted(trials, key=lambda trial: -(trial.score or 0.0))[: gp.BEST]
+    assert {trial.number for trial in best} <= set(numbers)
+    assert sum(number < 40 for number in numbers) >= 15
+    assert gp.thinned(space, trials[: gp.FITTED]) == trials[: gp.FITTED]
+    # Of several objectives the front counts, the worst of the first one too.
+    ends = [dataclasses.replace(trial, scores=(trial.score or 0.0, 0.0)) for trial in trials]
+    ends[100] = dataclasses.replace(ends[100], score=-9.0, scores=(-9.0, 1.0))
+    assert 100 in [trial.number for trial in gp.thinned(space, ends)]

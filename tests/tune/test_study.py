@@ -107,10 +107,10 @@ def test_stopped_anywhere_it_ends_as_if_never_stopped(request_of: RequestOf, tmp
 def test_a_trial_that_was_not_finished_is_run_again_as_it_was(
     request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from damoos.tune import study
+    from damoos.tune import attempt
 
     proposed: list[tuple[int, dict[str, Any]]] = []
-    real = study.evaluate
+    real = attempt.evaluate
 
     def dying(*args: Any) -> Any:
         proposed.append((args[3], dict(args[4])))
@@ -118,7 +118,7 @@ def test_a_trial_that_was_not_finished_is_run_again_as_it_was(
             raise Stop
         return real(*args)
 
-    monkeypatch.setattr(study, "evaluate", dying)
+    monkeypatch.setattr(attempt, "evaluate", dying)
     for _ in range(2):
         with pytest.raises(Stop):
             run_study(request_of())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from damoos.errors import InputError
-from damoos.experiment.course import run_course
+from damoos.experiment.course import BASELINE, WATCHED, run_course
 from damoos.experiment.env_task import EnvTask
 from damoos.experiment.replay import ReplayTask, read_replay
 from damoos.tune import strategies
@@ -98,9 +98,10 @@ def test_one_trial_is_not_enough(request_of: Callable[..., StudyRequest]) -> Non
 
 def test_a_course_counts_it_as_a_run(workload: Path) -> None:
     task = EnvTask("toy", load_env("reclaim"), masim.load(workload), fake.open_fake())
-    rows = list(run_course(task, WATCHER, seed=3, budget=4))
-    assert [row.number for row in rows] == [0, 1, 2, 3]
-    assert rows[0].params == {} and rows[0].reached == 0.0 and rows[1].params
+    rows = list(run_course(task, WATCHER, seed=3, budget=5))
+    assert [row.number for row in rows] == [BASELINE, WATCHED, 0, 1, 2]
+    assert [row.runs for row in rows] == [1, 2, 3, 4, 5]
+    assert rows[1].params == {} and rows[1].reached == 0.0 and rows[2].params
     assert [(ask.number, ask.trials) for ask in asked] == [(0, 3), (1, 3), (2, 3)]
     assert task.subject(3).recording().seed == _watched().seed != task.subject(4).recording().seed
 

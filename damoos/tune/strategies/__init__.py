@@ -35,6 +35,7 @@ STRATEGIES: dict[str, str] = {
     "damoos-qlearning-2021": "damoos.tune.strategies.damoos_qlearning:ORIGINAL",
     "tpe": "damoos.tune.strategies.tpe:STRATEGY",
     "gp": "damoos.tune.strategies.gp:STRATEGY",
+    "smac": "damoos.tune.strategies.smac:STRATEGY",
     "cmaes": "damoos.tune.strategies.cmaes:STRATEGY",
     "nsga2": "damoos.tune.strategies.nsga2:STRATEGY",
     "nsga3": "damoos.tune.strategies.nsga3:STRATEGY",
@@ -49,6 +50,8 @@ STRATEGIES: dict[str, str] = {
     "refault-control": "damoos.tune.strategies.refault_control:STRATEGY",
     "border": "damoos.tune.strategies.border:STRATEGY",
     "portfolio": "damoos.tune.strategies.portfolio:STRATEGY",
+    "halving": "damoos.tune.strategies.halving:STRATEGY",
+    "hyperband": "damoos.tune.strategies.hyperband:STRATEGY",
     "twin": "damoos.tune.strategies.twin:STRATEGY",
 }
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from damoos.errors import InputError, MissingExtraError
 
+from ..fidelity import Ladder
 from ..seeds import sampler_seed
 from ..space import Point, Space, Value
 from .seen import Seen
@@ -65,7 +66,8 @@ class Ask:
     """What a sampler is made for: trial `number` (from 0) of a study of `trials` in all over `space`.
 
     `seed` is the study's. All randomness comes from it, so that a proposal is a function of this and the trials before.
-    `subject`: None for strategies that don't watch; where it was recorded, `trials` are those that are left for points.
+    `repeats`: how often a whole trial is run. `subject`: None for strategies that don't watch; where it was recorded,
+    `trials` are those that are left for points.
     """
 
     space: Space
@@ -73,6 +75,7 @@ class Ask:
     number: int
     trials: int
     subject: Subject | None = None
+    repeats: int = 1
 
     @property
     def sampler_seed(self) -> int:
@@ -100,6 +103,8 @@ class Strategy:
     purpose. `learned_from`: the workloads from which it learned something in advance. `needs`: packages, and the extra
     that brings each. `watches`: it looks at one monitored run first (`Ask.subject`), which takes the place of a trial.
 
+    `ladder`: how faithful its trials are, which begin with short and few runs, in a study of so many runs a trial.
+
     `brings`: the space that is searched instead of an env's, made of it, with kdamonds of the strategy's own; raises
     InputError where they don't fit. `feed`: what is fed to a goal of these kdamonds while the workload runs.
     """
@@ -118,6 +123,7 @@ class Strategy:
     repeats: str = ""
     learned_from: tuple[str, ...] = ()
     needs: tuple[tuple[str, str], ...] = ()
+    ladder: Callable[[int], Ladder] | None = None
     watches: bool = False
     brings: Callable[[Space], Space] | None = None
     feed: Feed | None = None

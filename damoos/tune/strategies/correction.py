@@ -2,8 +2,8 @@
 
 In truth a number is as many times larger or smaller everywhere as it is anywhere (what a fault costs, how much of
 memory the likeness has right), and besides it is off by a share of itself that changes slowly from point to point. How
-large that share is, and how slowly it changes, is what makes the real runs likeliest. Rasmussen and Williams, Gaussian
-Processes for Machine Learning (2006), algorithm 2.1 with a linear and a Matérn 5/2 kernel.
+large that share is, how slowly it changes and how noisy runs are is what makes the real runs likeliest. Rasmussen and
+Williams, Gaussian Processes for Machine Learning (2006), algorithm 2.1 with a linear and a Matérn 5/2 kernel.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OFF = 0.12
 """Standard deviation of what is left, of the number itself, where no run says otherwise."""
 LEAST = 0.5
 """The same at least, and of the noise of a run, points or percent."""
-NOISE = 0.04
+NOISES = (0.03, 0.1)
 """Standard deviation of a run's noise, of the number itself."""
 _TIMES = (1.0, 3.0, 10.0)
 """The likeness may be that many times worse than `OFF` and `LEAST` say; each is e times less likely than the one
@@ -56,12 +56,14 @@ def weight_of(objective: Objective) -> float:
 
 @dataclass(frozen=True)
 class Correction:
-    """Fitted to real runs at points [n, d] of the unit cube, n may be 0."""
+    """Fitted to real runs at points `x` [n, d], n may be 0. `noise`: the standard deviation of a run, of the number
+    itself."""
 
     x: Floats
     likeness: Floats
     times: float
     length: float
+    noise: float
     factor: Any
     weights: Any
 
@@ -69,17 +71,17 @@ class Correction:
     def fit(cls, x: Floats, likeness: Floats, truth: Floats) -> Self:
         """From what likeness and runs gave at the same points, [n] each."""
         if not len(x):
-            return cls(x, likeness, 1.0, _LENGTHS[0], None, None)
+            return cls(x, likeness, 1.0, _LENGTHS[0], NOISES[0], None, None)
         best: tuple[float, Self] | None = None
-        for (i, times), length in itertools.product(enumerate(_TIMES), _LENGTHS):
+        for (i, times), length, noise in itertools.product(enumerate(_TIMES), _LENGTHS, NOISES):
             covariance = _covariance(x, likeness, x, likeness, times, length)
-            covariance += np.diag(LEAST**2 + (NOISE * likeness) ** 2)
+            covariance += np.diag(LEAST**2 + (noise * likeness) ** 2)
             factor = np.linalg.cholesky(covariance)
             rest = truth - likeness
             weights = np.linalg.solve(factor.T, np.linalg.solve(factor, rest))
             likely = -0.5 * float(rest @ weights) - float(np.log(np.diag(factor)).sum()) - i
             if best is None or likely > best[0]:
-                best = likely, cls(x, likeness, times, length, factor, weights)
+                best = likely, cls(x, likeness, times, length, noise, factor, weights)
         assert best is not None
         return best[1]
 

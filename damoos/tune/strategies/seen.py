@@ -14,21 +14,32 @@ from ..space import Space, Value
 if TYPE_CHECKING:
     from optuna import Study
 
+State = Literal["complete", "stopped", "failed", "running"]
 RECORD = "damoos:trial"
 """User attribute of an Optuna trial: all that was measured, a `damoos.tune.outcome.Trial` as plain values."""
+
+
+_STATES: Mapping[str, State] = {
+    "COMPLETE": "complete",
+    "PRUNED": "stopped",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "running",
+}
 
 
 @dataclass(frozen=True)
 class Seen:
     """A trial. `score`: larger is better, None if it failed or still runs; `excess`: by how much it passes the limit,
-    feasible where not above 0; `rss_overhead_percent`: None where nothing measured it. `scores`: one an objective.
+    feasible where not above 0. Of one that was stopped early both are bounds: its score is not higher (None if nothing
+    says), its excess not lower. `rss_overhead_percent`: None where nothing measured it. `scores`: one an objective.
     `swapped_in`, `swapped_out`: bytes, the sum of its runs; None as above."""
 
     number: int
     values: dict[str, Value]
     score: float | None
     excess: float
-    state: Literal["complete", "failed", "running"]
+    state: State
     rss_overhead_percent: float | None = None
     scores: tuple[float, ...] = ()
     swapped_in: int | None = None
@@ -49,16 +60,18 @@ def seen_trials(space: Space, study: Study, before: int) -> tuple[Seen, ...]:
             name: value if known[name].kind == "choice" else known[name].snap(value)
             for name, value in trial.params.items()
         }
-        complete = trial.state.name == "COMPLETE"
+        state = _STATES[trial.state.name]
+        told = state in ("complete", "stopped")
+        scores = tuple(trial.values) if told and trial.values else ()
         record = trial.user_attrs.get(RECORD, {})
         found.append(
             Seen(
                 number=trial.number,
                 values=values,
-                score=trial.values[0] if complete else None,
-                excess=max(trial.constraints.values(), default=0.0) if complete else np.inf,
-                state="complete" if complete else "failed" if trial.state.is_finished() else "running",
-                scores=tuple(trial.values) if complete else (),
+                score=scores[0] if scores else None,
+                excess=max(trial.constraints.values(), default=0.0) if told else np.inf,
+                state=state,
+                scores=scores,
                 rss_overhead_percent=record.get("rss_overhead_percent"),
                 swapped_in=_sum(record, "swap_in_bytes"),
                 swapped_out=_sum(record, "swap_out_bytes"),
@@ -73,8 +86,12 @@ def _sum(record: Mapping[str, Any], name: str) -> int | None:
 
 
 def best(seen: Iterable[Seen]) -> Seen | None:
-    """The feasible trial with the highest score, of equal ones the first."""
-    return max((trial for trial in seen if trial.feasible), key=lambda trial: trial.score or 0.0, default=None)
+    """The feasible trial with the highest score, of equal ones the first; none that was stopped."""
+    return max(
+        (trial for trial in seen if trial.feasible and trial.state == "complete"),
+        key=lambda trial: trial.score or 0.0,
+        default=None,
+    )
 
 
 def penalised(seen: Sequence[Seen]) -> NDArray[np.float64]:

@@ -33,9 +33,14 @@ if TYPE_CHECKING:
 
 CORRECTED_FOR = 12
 """Real runs after which the likeness has nothing more to say."""
-CLOSE = 64
-"""Candidates beside the best point, besides those that were simulated."""
-CLOSE_BY = 0.06
+CAUTION = 1.5
+"""Power of the probability of keeping the limit: a point that kept it by luck is worse than none."""
+APART = 0.2
+"""How much the distance of two points counts, beside how differently the likeness says that they do."""
+FARTHEST = 3.0
+"""Overheads of more than so many limits are alike."""
+CLOSE, CLOSE_BY = 64, 0.06
+"""Candidates beside the best point, in addition to those that were simulated, and how near they are, of the range."""
 
 Floats = NDArray[np.float64]
 
@@ -52,7 +57,7 @@ def propose(ask: Ask, seen: Sequence[Seen]) -> dict[str, Value]:
     mean, deviation, keeps = expected(ask, likeness, done, points, overhead, benefit)
     top = best(done)
     reference = 0.0 if top is None or top.score is None else max(top.score, 0.0)
-    promise = expected_improvement(mean, deviation, reference) * keeps
+    promise = expected_improvement(mean, deviation, reference) * keeps**CAUTION
     return fresh(ask, seen, from_point(likeness.lead, points[np.argsort(-promise, kind="stable")]))
 
 
@@ -94,11 +99,22 @@ def expected(
     x = np.array(tried).reshape(len(done), ask.space.dimensions)
     truth = [Outcome.of(objective, t.score, t.excess) for t in done if t.score is not None]
     at_overhead, at_benefit = likeness.at(x)
-    over = Correction.fit(x, at_overhead, np.array([t.overhead for t in truth])).predict(points, overhead)
-    gain = Correction.fit(x, at_benefit, np.array([t.benefit for t in truth])).predict(points, benefit)
+    near = _alike(ask, likeness, x, at_overhead, at_benefit)
+    here = _alike(ask, likeness, points, overhead, benefit)
+    overheads = Correction.fit(near, at_overhead, np.array([t.overhead for t in truth]))
+    over = overheads.predict(here, overhead)
+    gain = Correction.fit(near, at_benefit, np.array([t.benefit for t in truth])).predict(here, benefit)
     weight = weight_of(objective)
-    keeps = below((objective.limit_percent - over[0]) / over[1])
+    # As far from the limit as runs differ: nearer to it a point is kept by luck.
+    keeps = below(((1.0 - overheads.noise) * objective.limit_percent - over[0]) / over[1])
     return gain[0] - weight * over[0], np.sqrt(gain[1] ** 2 + (weight * over[1]) ** 2), keeps
+
+
+def _alike(ask: Ask, likeness: Likeness, points: Floats, overhead: Floats, benefit: Floats) -> Floats:
+    # Points of which the likeness says the same are near each other, though they may lie apart.
+    assert ask.subject is not None
+    limit, span = ask.subject.objective.limit_percent, float(np.ptp(likeness.benefit)) if len(likeness.benefit) else 0.0
+    return np.column_stack((APART * points, np.minimum(overhead / limit, FARTHEST), benefit / (span or 1.0)))
 
 
 STRATEGY = Strategy(
@@ -108,4 +124,9 @@ STRATEGY = Strategy(
     source="damoos; expected improvement (Jones et al., 1998) around a simulator (Kennedy and O'Hagan, 2001)",
     make_sampler=sampler_of(propose),
     watches=True,
+    # By these its few constants were chosen.
+    learned_from=(
+        *("bursts", "gc", "graded", "hot-cold", "init-cold", "leak", "stairs", "uniform", "zigzag"),
+        *("parsec3-blackscholes", "parsec3-canneal", "splash2x-barnes", "splash2x-fft"),
+    ),
 )

@@ -1,0 +1,53 @@
+"""Writes the tables of experiments in the documents: `python -m damoos.experiment.readme`.
+
+`experiments/README.md` lists the experiments; `docs/strategies.md` has, for each that was published (`damoos bench
+--publish`), what came of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from damoos.catalogue import markdown_table, read_toml, renew_table
+
+from .leaderboard import leaderboard, read_results
+from .matrix import FILE
+from .outputs import RESULTS
+
+CHECKOUT = Path(__file__).parents[2]
+README = CHECKOUT / "experiments" / "README.md"
+PAGE = CHECKOUT / "docs" / "strategies.md"
+COLUMNS = ("experiment", "what it compares on", "backend", "tasks", "strategies", "seeds", "runs")
+
+
+def renewed_readme(readme: Path) -> str:
+    """The text of the page with the table of the experiments beside it. Raises ConfigError."""
+    rows = []
+    for path in sorted(readme.parent.glob(f"*/{FILE}")):
+        table = read_toml(path)
+        tasks, link = len(table["envs"]) * len(table["workloads"]), f"[`{path.parent.name}`]({path.parent.name}/{FILE})"
+        numbers = [tasks, len(table["strategies"]), table["seeds"], table["budget"]]
+        rows.append([link, table["title"], f"`{table['backend']}`", *map(str, numbers)])
+    return renew_table(readme, "experiments", markdown_table(COLUMNS, rows))
+
+
+def published(readme: Path = README) -> list[str]:
+    """The experiments with results beside them."""
+    return [path.parent.name for path in sorted(readme.parent.glob(f"*/{RESULTS}"))]
+
+
+def renewed_page(page: Path, name: str) -> str:
+    """The text of the page with the leaderboard of the experiment of that name. Raises ConfigError."""
+    results = read_results(README.parent / name / RESULTS)
+    return renew_table(page, name, markdown_table(*leaderboard(results)))
+
+
+def main() -> None:
+    """Renews all tables."""
+    README.write_text(renewed_readme(README), encoding="utf-8")
+    for name in published():
+        PAGE.write_text(renewed_page(PAGE, name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The charts of a comparison of strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from damoos.experiment.figures import THRESHOLDS, Curve, Improvement, Profile
+
+from .plots import INK, MUTED, Figure, base_layout
+
+COLOURS = (
+    "#c2410c", "#2563eb", "#0f766e", "#a16207", "#7e22ce", "#be185d", "#4d7c0f", "#0369a1", "#57534e", "#b91c1c"
+)  # fmt: skip
+DASHES = ("solid", "dash", "dot")
+SHOWN = 6
+"""So many lines are there at once, the others on a click in the legend."""
+
+
+def curves(ranking: Sequence[str], found: Sequence[Curve]) -> Figure:
+    """The interquartile mean of score / best by runs, with bands, best strategies first."""
+    data: list[dict[str, Any]] = []
+    for place, name in enumerate(ranking):
+        curve = next(c for c in found if c.strategy == name)
+        data += _banded(place, name, curve.runs, curve.iqm, curve.low, curve.high, "after %{x} runs: %{y:.3f}")
+    low = min((min(curve.iqm[1:], default=0.0) for curve in found), default=0.0)
+    lines = [_level(1.0, "dot"), _level(0.95, "dash")]
+    # What is far below no scheme would flatten all else.
+    layout = base_layout("runs", "score / best", yaxis={"range": [max(low, -0.5) - 0.03, 1.06]}, shapes=lines)
+    return {"data": data, "layout": layout}
+
+
+def profiles(ranking: Sequence[str], found: Sequence[Profile]) -> Figure:
+    """The share of pairs of task and seed above each threshold of score / best, with bands."""
+    data: list[dict[str, Any]] = []
+    for place, name in enumerate(ranking):
+        one = next(p for p in found if p.strategy == name)
+        hover = "above %{x:.2f}: %{y:.2f} of pairs"
+        data += _banded(place, name, THRESHOLDS, one.shares, one.low, one.high, hover)
+    return {"data": data, "layout": base_layout("score / best", "share of pairs above", yaxis={"range": [0, 1.03]})}
+
+
+def improvements(found: Sequence[Improvement], over: str) -> Figure:
+    """How probably each strategy ends better than `over`, with intervals; the first of `found` is on top."""
+    order = list(reversed(found))
+    trace = {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [one.probability for one in order],
+        "y": [one.strategy for one in order],
+        "marker": {"color": COLOURS[1], "size": 9},
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": [one.high - one.probability for one in order],
+            "arrayminus": [one.probability - one.low for one in order],
+            "color": COLOURS[1],
+        },
+        "hovertemplate": "%{y}: %{x:.2f}<extra></extra>",
+    }
+    half = {"type": "line", "yref": "paper", "x0": 0.5, "x1": 0.5, "y0": 0, "y1": 1}
+    layout = base_layout(
+        f"probability of ending better than {over}",
+        "",
+        xaxis={"range": [-0.02, 1.02]},
+        yaxis={"automargin": True},
+        shapes=[{**half, "line": {"color": MUTED, "dash": "dash", "width": 1}}],
+    )
+    return {"data": [trace], "layout": layout}
+
+
+def _banded(
+    place: int,
+    name: str,
+    x: Sequence[float],
+    y: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    hover: str,
+) -> list[dict[str, Any]]:
+    colour, dash = COLOURS[place % len(COLOURS)], DASHES[place // len(COLOURS) % len(DASHES)]
+    shared = {"type": "scatter", "mode": "lines", "legendgroup": name, "visible": place < SHOWN or "legendonly"}
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    band = {
+        **shared,
+        "x": [*x, *reversed(x)],
+        "y": [*high, *reversed(low)],
+        "fill": "toself",
+        "fillcolor": f"rgba({red},{green},{blue},0.13)",
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+    }
+    line = {
+        **shared,
+        "name": name,
+        "x": list(x),
+        "y": list(y),
+        "line": {"color": colour, "width": 2, "dash": dash},
+        "hovertemplate": f"{name} {hover}<extra></extra>",
+    }
+    return [band, line]
+
+
+def _level(y: float, dash: str) -> dict[str, Any]:
+    line = {"color": INK, "width": 1, "dash": dash}
+    return {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": y, "y1": y, "line": line, "opacity": 0.4}

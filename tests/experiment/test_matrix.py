@@ -1,0 +1,71 @@
+"""Experiments as files."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from damoos.errors import InputError
+from damoos.experiment.matrix import load_matrix
+from tests.experiment.matrices import write_matrix
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def test_a_file_is_each_env_with_each_workload(tmp_path: Path) -> None:
+    matrix = load_matrix(write_matrix(tmp_path / "mine", envs=["reclaim", "reclaim-quota"], budget=10, counts=[4]))
+    assert [task.name for task in matrix.tasks] == [
+        "toy/reclaim",
+        "other/reclaim",
+        "toy/reclaim-quota",
+        "other/reclaim-quota",
+    ]
+    assert matrix.counts == (4, 10) and matrix.name == "mine" and matrix.simulated
+    assert matrix.best == tmp_path / "mine" / "best.json" and matrix.training == ("zigzag",)
+    assert load_matrix(tmp_path / "mine") == matrix
+    assert len({task.digest for task in matrix.tasks}) == 4
+
+
+def test_a_digest_is_of_all_that_decides_scores(tmp_path: Path) -> None:
+    first = load_matrix(write_matrix(tmp_path)).tasks[0].digest
+    assert load_matrix(write_matrix(tmp_path, title="Another", seeds=5, budget=20)).tasks[0].digest == first
+    for change in ({"repeats": 2}, {"judged_with": 3}, {"backend": "fake:flat"}, {"envs": ["reclaim-goal"]}):
+        assert load_matrix(write_matrix(tmp_path, **change)).tasks[0].digest != first
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"title": None}, "title: missing"),
+        ({"budgets": 3}, "budgets: unknown key; allowed: budget"),
+        ({"budget": 1}, "budget: not such a number, got 1; allowed: 2 and more"),
+        ({"budget": None}, "budget: missing"),
+        ({"counts": [4, 9]}, "counts: not counts of runs, got [4, 9]; allowed: a list of 2 to 8"),
+        ({"few_seeds": None}, "seeds: too few to believe, got 3; allowed: 20 and more"),
+        ({"strategies": ["randm"]}, "strategies: unknown strategy, got 'randm'; allowed: random"),
+        ({"strategies": ["tpe", "tpe"]}, "strategies: is there twice, got 'tpe'"),
+        ({"strategies": ["damoos-pso"], "against": None, "envs": ["reclaim-quota"]}, "takes fewer parameters"),
+        ({"against": "tpe"}, "against: not among the strategies, got 'tpe'"),
+        ({"envs": []}, "envs: missing"),
+        ({"envs": ["reclam"]}, "allowed: reclaim"),
+        ({"workloads": ["zigzig"]}, "workloads: no such workload, got 'zigzig'; allowed: zigzag"),
+        ({"workloads": ["zigzag"]}, "workloads: is in training, too, got 'zigzag'"),
+        ({"workloads": ["stairs"], "strategies": ["random", "portfolio"]}, "strategy portfolio learned from it"),
+        ({"backend": "sims"}, "backend: unknown backend, got 'sims'"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_place(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    path = write_matrix(tmp_path, **changes)
+    with pytest.raises(InputError) as caught:
+        load_matrix(path)
+    assert message in str(caught.value)
+    if "takes fewer" not in message and "reclam" not in str(changes):
+        assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted(CHECKOUT.glob("experiments/*/experiment.toml")), ids=lambda p: p.parent.name)
+def test_the_shipped_ones_can_be_read(path: Path) -> None:
+    if "vm" in path.parent.name:
+        pytest.skip("needs a kernel")
+    matrix = load_matrix(path)
+    assert matrix.seeds >= 20 or matrix.few_seeds
