@@ -59,7 +59,8 @@ def show(
         return
     screen = console.stdout()
     screen.print(f"{found.name}: {found.title}", style="bold")
-    screen.print(found.text.strip())
+    # Its lines are as long as the source's; a terminal breaks paragraphs where it ends.
+    screen.print("\n\n".join(" ".join(paragraph.split()) for paragraph in found.text.strip().split("\n\n")))
     screen.print()
     for name, text in _facts(found):
         screen.print(f"{name:<11}{text}", soft_wrap=True)

@@ -299,7 +299,7 @@ class SimSession:
         return bool(engine.step(self._addresses, what, self._until_us, self._shown))
 
     def _view(self, context: Context) -> View:
-        return view_of(context, self._program.layout, self._machine.memory_bytes, self._seed, self._watched)
+        return view_of(context, self._program.layout, self._machine, self._seed, self._watched)
 
     def _monitored(self, context: Context) -> Context:
         # One target of several processes stands for all of them, as on a real kernel.

@@ -170,6 +170,17 @@ def test_the_kernels_tuner_of_tiers_aims_at_a_full_fast_node() -> None:
     assert {scheme.quotas.bytes for scheme in (cold, hot)} == {200 << 20}
 
 
+def test_an_envs_feed_stays_unless_the_strategy_has_its_own() -> None:
+    env = load_env("reclaim-feedback")
+    assert env.feed is not None
+    kept, own = (find_strategy(name).env_in(env) for name in ("kernel-intervals", "kernel-score"))
+    assert kept.feed == env.feed and env.feed.goal_of(kept.space.base) is not None
+    assert own.feed is not None and own.feed.signal == "score" and own.feed.goal_of(own.space.base) is not None
+    # A goal that the kernel measures itself is not fed.
+    measured = find_strategy("kernel-psi").env_in(env)
+    assert measured.feed is not None and measured.feed.goal_of(measured.space.base) is None
+
+
 def test_published_configurations_run_as_they_were_published() -> None:
     reclaim = load_env("reclaim").space
 

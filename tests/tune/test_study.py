@@ -83,6 +83,13 @@ def test_a_strategy_may_bring_kdamonds_of_its_own(request_of: RequestOf, tmp_pat
     assert documented.trial is None and from_damo(documented.kdamonds) == Kdamonds.of(schemes=[DOCUMENTED_PAGEOUT])
 
 
+def test_kdamonds_of_a_strategy_that_the_kernel_lacks_are_refused(request_of: RequestOf, tmp_path: Path) -> None:
+    request = request_of(strategy="kernel-psi-temporal")
+    with pytest.raises(InputError, match=r"strategy kernel-psi-temporal: needs Linux 7\.1 for .*goal_tuner.*6\.12"):
+        run_study(request)
+    assert not request.study.exists()
+
+
 def test_tpe_beats_random(request_of: RequestOf, tmp_path: Path) -> None:
     def scores(strategy: str) -> list[float]:
         found = []
@@ -295,7 +302,7 @@ def test_the_outcome_is_json_and_back(request_of: RequestOf) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"strategy": "magic"}, "strategy: unknown strategy, got 'magic'; allowed: default, documented, random, "),
+        ({"strategy": "voodoo"}, "strategy: unknown strategy, got 'voodoo'; allowed: default, documented, random, "),
         ({"backend": "cloud"}, "unknown backend"),
         ({"env": "nonsense"}, "reclaim"),
         ({"workload": "nonsense"}, "no such workload"),

@@ -44,7 +44,7 @@ def test_a_course_reaches_the_best_in_five_runs() -> None:
     best = max(task.judge(task.space.defaults() | {"min_age": age}) for age in (200_000, 500_000, 1_000_000))
     assert rows[-1].reached >= 0.95 * best
     # Thinking takes long once.
-    assert all(row.ask_s < 0.25 for row in rows[2:])
+    assert sum(row.ask_s > 0.5 for row in rows) <= 1
 
 
 def test_the_same_recording_gives_the_same_likeness() -> None:

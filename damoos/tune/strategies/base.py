@@ -138,11 +138,11 @@ class Strategy:
             raise error.at(field=f"strategy {self.name}") from None
 
     def env_in(self, env: Env) -> Env:
-        """`env` with the space and the feed of this strategy; the objective stays, so that scores compare with those of
-        other strategies. Raises as `space_in`."""
+        """`env` with the space of this strategy, and its feed if it has one; the objective stays, so that scores
+        compare with those of other strategies. Raises as `space_in`."""
         if self.brings is None:
             return env
-        return dataclasses.replace(env, space=self.space_in(env.space), feed=self.feed)
+        return dataclasses.replace(env, space=self.space_in(env.space), feed=self.feed or env.feed)
 
     @property
     def nr_watched(self) -> int:

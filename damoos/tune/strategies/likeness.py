@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ ROUNDS, AROUND, BESIDE = 2, 4, 3
 """Rounds of search near the best points: so many of them for each of `SUSPICIONS`, so many tries beside each."""
 SUSPICIONS = (0.5, 1.0, 2.0)
 """How many times larger overheads may be in truth."""
+CONFIRMED, AGAIN = 8, 2
+"""So many of the best for each of `SUSPICIONS` are run again so many times: the best of many noisy runs was lucky."""
 NEAR = 0.12
 """Standard deviation of a try beside a point, of the range."""
 CUT = 3.0
@@ -64,6 +66,7 @@ class Likeness:
         self.points = np.zeros((0, space.dimensions))
         self.overhead, self.benefit = np.zeros(0), np.zeros(0)
         self._known: set[tuple[tuple[str, Value], ...]] = set()
+        self._confirmed: set[int] = set()
         self._search(rng)
 
     def at(self, points: Floats) -> tuple[Floats, Floats]:
@@ -84,15 +87,29 @@ class Likeness:
             line[:, self.lead.index] = np.linspace(0.0, 1.0, ON_THE_LINE)
         self._try([base, *line, *_spread(rng, ANYWHERE if d > 1 else 0, d)])
         for _ in range(ROUNDS):
-            best = [i for suspicion in SUSPICIONS for i in self._best(suspicion)]
-            beside = [self.points[i] + rng.normal(0.0, NEAR, d) for i in dict.fromkeys(best) for _ in range(BESIDE)]
+            beside = [self.points[i] + rng.normal(0.0, NEAR, d) for i in self._best(AROUND) for _ in range(BESIDE)]
             self._try([np.clip(point, 0.0, 1.0) for point in beside])
+        for _ in range(ROUNDS):
+            self._confirm(self._best(CONFIRMED))
 
-    def _best(self, suspicion: float) -> list[int]:
-        # The most promising points if overheads are so many times larger.
+    def _confirm(self, best: Sequence[int]) -> None:
+        new = [i for i in best if i not in self._confirmed]
+        self._confirmed.update(new)
+        values = [self.space.decode(from_point(self.lead, self.points[i])) for i in new]
+        runs = [self._trials.run(values, again) for again in range(1, AGAIN + 1)]
+        for i, *found in zip(new, *runs, strict=True):
+            more = [o for o in found if o is not None]
+            self.overhead[i] = np.mean([self.overhead[i], *(o.overhead for o in more)])
+            self.benefit[i] = np.mean([self.benefit[i], *(o.benefit for o in more)])
+
+    def _best(self, count: int) -> list[int]:
+        # The most promising points for each of `SUSPICIONS`.
+        return list(dict.fromkeys(i for suspicion in SUSPICIONS for i in self._best_if(suspicion, count)))
+
+    def _best_if(self, suspicion: float, count: int) -> list[int]:
         limit, weight = self._trials.objective.limit_percent, weight_of(self._trials.objective)
         score = np.where(suspicion * self.overhead <= limit, self.benefit - weight * suspicion * self.overhead, -np.inf)
-        return [i for i in np.argsort(-score, kind="stable")[:AROUND].tolist() if score[i] > -np.inf]
+        return [i for i in np.argsort(-score, kind="stable")[:count].tolist() if score[i] > -np.inf]
 
     def _try(self, points: Iterable[Floats]) -> None:
         new: list[dict[str, Value]] = []
@@ -112,7 +129,7 @@ class Likeness:
 
 @dataclass
 class _Trials:
-    """Simulated trials of one run each; `run` gives None for points that can't be simulated."""
+    """Simulated trials of one run each, the first time or again; `run` gives None for what can't be simulated."""
 
     backend: SimBackend
     workload: MasimWorkload
@@ -120,38 +137,38 @@ class _Trials:
     feed: Feed | None
     space: Space
     seed: int
-    _base: Run | None = None
+    _bases: dict[int, Run] = field(default_factory=dict)
 
-    def run(self, points: Sequence[Values]) -> list[Outcome | None]:
-        if self._base is None:
-            self._base = run_of(self._bench.result(None, self.seed))
+    def run(self, points: Sequence[Values], again: int = 0) -> list[Outcome | None]:
+        seed = self.seed + again
+        if seed not in self._bases:
+            self._bases[seed] = run_of(self._bench.result(None, seed))
         with ThreadPoolExecutor(self.backend.slots) as pool:
-            return list(pool.map(self._one, points))
+            return list(pool.map(lambda values: self._one(values, seed), points))
 
     @property
     def _bench(self) -> Bench:
         return Bench(self.backend, self.workload, 1, self.objective.observes, self.feed)
 
-    def _one(self, values: Values) -> Outcome | None:
-        assert self._base is not None
+    def _one(self, values: Values, seed: int) -> Outcome | None:
+        base = self._bases[seed]
         try:
-            run = self._measured(self.space.kdamonds(values))
+            repeat = self.objective.repeat(self._measured(self.space.kdamonds(values), seed), base)
         except (BackendError, KdamondsError):
             return None
-        repeat = self.objective.repeat(run, self._base)
         return Outcome.of(self.objective, repeat.score, self.objective.excess_percent([repeat]))
 
-    def _measured(self, kdamonds: Kdamonds) -> Run:
+    def _measured(self, kdamonds: Kdamonds, seed: int) -> Run:
         if self.objective.observes or self.feed is not None:
-            return run_of(self._bench.result(kdamonds, self.seed))
-        assert self._base is not None
-        limit_s = self._base.runtime_s * (1.0 + CUT * self.objective.limit_percent / 100.0)
-        with self.backend.start(self.workload, kdamonds, self.seed) as session:
+            return run_of(self._bench.result(kdamonds, seed))
+        base = self._bases[seed]
+        limit_s = base.runtime_s * (1.0 + CUT * self.objective.limit_percent / 100.0)
+        with self.backend.start(self.workload, kdamonds, seed) as session:
             samples = session.advance(limit_s)
             if session.done:
                 return run_of(session.finish())
             # Hopeless whatever it takes in the end: as it is so far.
-            return replace(self._base, runtime_s=session.now_s, rss_mean_bytes=float(samples.rss_bytes.mean()))
+            return replace(base, runtime_s=session.now_s, rss_mean_bytes=float(samples.rss_bytes.mean()))
 
 
 def _spread(rng: np.random.Generator, n: int, d: int) -> Floats:

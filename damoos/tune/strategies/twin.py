@@ -39,6 +39,8 @@ APART = 0.2
 """How much the distance of two points counts, beside how differently the likeness says that they do."""
 FARTHEST = 3.0
 """Overheads of more than so many limits are alike."""
+CLOSER_AFTER = 6
+"""Real runs after which points are tried that were not simulated."""
 CLOSE, CLOSE_BY = 64, 0.06
 """Candidates beside the best point, in addition to those that were simulated, and how near they are, of the range."""
 
@@ -74,13 +76,13 @@ def likeness_of(ask: Ask) -> Likeness:
 
 
 def candidates(ask: Ask, likeness: Likeness, done: Sequence[Seen]) -> tuple[Floats, Floats, Floats]:
-    """Points [m, d], and the likeness's overhead and benefit there."""
-    rng, d = ask.rng(), ask.space.dimensions
+    """Points [m, d], and the likeness's overhead and benefit there: those that were simulated, and once real runs have
+    shown where it is good some beside the best, of which it knows only by their neighbours."""
     top = best(done)
-    more = rng.random((CLOSE, d))
-    if top is not None:
-        centre = to_point(ask.space, likeness.lead, top.values)
-        more = np.clip(centre + rng.normal(0.0, CLOSE_BY, (CLOSE, d)), 0.0, 1.0)
+    if top is None or len(done) < CLOSER_AFTER:
+        return likeness.points, likeness.overhead, likeness.benefit
+    centre = to_point(ask.space, likeness.lead, top.values)
+    more = np.clip(centre + ask.rng().normal(0.0, CLOSE_BY, (CLOSE, ask.space.dimensions)), 0.0, 1.0)
     overhead, benefit = likeness.at(more)
     return (
         np.concatenate((likeness.points, more)),
