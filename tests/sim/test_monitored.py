@@ -149,7 +149,7 @@ def test_the_kernels_modules_run() -> None:
     ):
         with backend.start(WORKLOAD, value, 1) as session:
             found[name] = session.finish()
-    assert found["reclaim"].swap_out_bytes > 5 << 20
+    assert found["reclaim"].swap_out_bytes > 3 << 20  # 15 MiB in the mean over seeds, 4 to 28
     hot, cold = found["lru_sort"].scheme_stats
     assert hot.sz_applied > 10 << 20 and cold.sz_applied > 10 << 20
     assert found["stat"].applied.context.intervals.sample_us > 5_000
