@@ -65,18 +65,19 @@ def in_units(columns: NDArray[np.float64], rss_base_bytes: int | NDArray[np.int6
 
     `rss_base_bytes`, one number or [n]: what resident memory has besides the workload's pages.
     """
-    t_us, rss, swapped, faults, swap_in, swap_out, kdamond_us, nr_regions, huge, far = columns
+    rss, swapped = np.rint(columns[1:3] * PAGE).astype(np.int64)
+    faults, swap_in, swap_out, _, nr_regions, huge, far = columns[3:].astype(np.int64)
     return Samples(
-        t_s=t_us / 1e6,
-        rss_bytes=np.rint(rss * PAGE).astype(np.int64) + rss_base_bytes,
-        swap_bytes=np.rint(swapped * PAGE).astype(np.int64),
-        major_faults=faults.astype(np.int64),
-        swap_in_pages=swap_in.astype(np.int64),
-        swap_out_pages=swap_out.astype(np.int64),
-        kdamond_cpu_s=kdamond_us / 1e6,
-        nr_regions=nr_regions.astype(np.int64),
-        huge_bytes=huge.astype(np.int64) * PAGE,
-        far_bytes=far.astype(np.int64) * PAGE,
+        t_s=columns[0] / 1e6,
+        rss_bytes=rss + rss_base_bytes,
+        swap_bytes=swapped,
+        major_faults=faults,
+        swap_in_pages=swap_in,
+        swap_out_pages=swap_out,
+        kdamond_cpu_s=columns[6] / 1e6,
+        nr_regions=nr_regions,
+        huge_bytes=huge * PAGE,
+        far_bytes=far * PAGE,
     )
 
 
