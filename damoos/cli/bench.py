@@ -37,7 +37,7 @@ def bench(
         Path | None,
         typer.Argument(
             metavar="EXPERIMENT",
-            help="A file that says what is compared, or its folder: see docs/strategies.md.",
+            help="A file that says what is compared, or its folder: see docs/experiments.md.",
             show_default=False,
         ),
     ] = None,
@@ -84,9 +84,7 @@ def bench(
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(
-            metavar="WHERE", help="Run on Ray: local, or the address of a cluster (pip install 'damoos[sweep]')."
-        ),
+        typer.Option(metavar="WHERE", help="Run on Ray: local, or the address of a cluster; needs the extra sweep."),
     ] = None,
     publish: Annotated[
         bool, typer.Option("--publish", help="Put leaderboard.md and results.json beside the experiment, too.")
@@ -210,7 +208,7 @@ def _run(matrix: Matrix, engine: Engine, wanted: int, folder: Path, parquet: boo
 
 
 def _print(results: Results, files: list[Path]) -> None:
-    from damoos.experiment.leaderboard import CAPTION, overview
+    from damoos.experiment.leaderboard import caption, overview
 
     from .run_text import plain_table
 
@@ -220,7 +218,7 @@ def _print(results: Results, files: list[Path]) -> None:
         table.add_row(*row)
     screen = console.stdout()
     screen.print(table)
-    screen.print(f"\n{CAPTION}", soft_wrap=True)
+    screen.print(f"\n{caption(results)}", soft_wrap=True)
     screen.print("\n".join(map(str, files)), soft_wrap=True)
 
 

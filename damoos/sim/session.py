@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from damoos.backend.base import Placed
 from damoos.backend.result import Result, Samples, Trace
-from damoos.damon.access_units import samples_per_aggregation
 from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
 from damoos.errors import BackendError
@@ -21,15 +20,14 @@ from damoos.workload.pace import Pace
 from damoos.workload.processes import AnyMasim, processes_of
 
 from . import engine
-from .commit import Successor, successors, targets_of, with_schemes, with_targets
+from .commit import Successor, attributes_of, successors, targets_of, with_schemes, with_targets
 from .layout import PAGE, SPAN
 from .machine import Machine
 from .monitored import View, given_to, view_of, watched_at_first
-from .outcome import phases_of, trace_of
+from .outcome import phases_of, trace_of, work_left_ms
 from .program import compile_program
 from .start import build_state, columns_in_use
 from .state import (
-    AGGR_SAMPLES,
     AGGR_US,
     ASKED_AGGR_US,
     ASKED_SAMPLE_US,
@@ -38,24 +36,14 @@ from .state import (
     CORE_PAGE,
     CUR,
     DONE,
-    GOAL_ACCESS_BP,
-    GOAL_AGGRS,
-    GOAL_MAX_US,
-    GOAL_MIN_US,
     KDAMOND_CPU,
     MAJOR_FAULTS,
-    MAX_REGIONS,
-    MIN_REGIONS,
     NOW,
     NR_AGGREGATIONS,
     NR_REGIONS,
     NR_SAMPLES,
     NR_TRACE_REGIONS,
     NR_TRACE_ROWS,
-    PHASE,
-    PHASE_ACCESSES,
-    PHASE_END_AT,
-    PHASE_START,
     RSS_INTEGRAL,
     SAMPLE_US,
     SHOWN,
@@ -65,7 +53,6 @@ from .state import (
     SUM_REGIONS,
     SWAP_IN,
     SWAP_OUT,
-    UPDATE_US,
     WATERMARKS,
     State,
 )
@@ -78,18 +65,19 @@ def in_units(columns: NDArray[np.float64], rss_base_bytes: int | NDArray[np.int6
 
     `rss_base_bytes`, one number or [n]: what resident memory has besides the workload's pages.
     """
-    t_us, rss, swapped, faults, swap_in, swap_out, kdamond_us, nr_regions, huge, far = columns
+    rss, swapped = np.rint(columns[1:3] * PAGE).astype(np.int64)
+    faults, swap_in, swap_out, _, nr_regions, huge, far = columns[3:].astype(np.int64)
     return Samples(
-        t_s=t_us / 1e6,
-        rss_bytes=np.rint(rss * PAGE).astype(np.int64) + rss_base_bytes,
-        swap_bytes=np.rint(swapped * PAGE).astype(np.int64),
-        major_faults=faults.astype(np.int64),
-        swap_in_pages=swap_in.astype(np.int64),
-        swap_out_pages=swap_out.astype(np.int64),
-        kdamond_cpu_s=kdamond_us / 1e6,
-        nr_regions=nr_regions.astype(np.int64),
-        huge_bytes=huge.astype(np.int64) * PAGE,
-        far_bytes=far.astype(np.int64) * PAGE,
+        t_s=columns[0] / 1e6,
+        rss_bytes=rss + rss_base_bytes,
+        swap_bytes=swapped,
+        major_faults=faults,
+        swap_in_pages=swap_in,
+        swap_out_pages=swap_out,
+        kdamond_cpu_s=columns[6] / 1e6,
+        nr_regions=nr_regions,
+        huge_bytes=huge * PAGE,
+        far_bytes=far * PAGE,
     )
 
 
@@ -142,7 +130,7 @@ class SimSession:
         self._shown = np.zeros((1, SHOWN))
         self._step(engine.BEGIN)
         if kdamonds is not None:
-            n, attributes = self._state.n, _attributes(context)
+            n, attributes = self._state.n, attributes_of(context)
             n[list(attributes)] = list(attributes.values())
             n[WATERMARKS] = _has_watermarks(context)
             self._step(engine.TURN_ON)
@@ -190,7 +178,7 @@ class SimSession:
         after = successors(context.targets, len(self._state.target))
         self._set_schemes(context)
         self._set_targets(context, after)
-        n, asked = self._state.n, _attributes(context)
+        n, asked = self._state.n, attributes_of(context)
         changed = any(n[i] != value for i, value in asked.items())
         n[ASKED_SAMPLE_US], n[ASKED_AGGR_US] = asked.pop(SAMPLE_US), asked.pop(AGGR_US)
         n[list(asked)] = list(asked.values())
@@ -239,25 +227,20 @@ class SimSession:
         return tuple(found)
 
     def placed(self) -> tuple[Placed, ...]:
-        """Where the workload's regions lie; of several processes, whose addresses are the same, nothing."""
-        if len(self._processes) > 1:
+        """Where the workload's regions lie; in physical memory in too many pieces to be told."""
+        if self._physical:
             return ()
-        base, layout = self._layout.base_address, self._layout
-        regions = self._processes[0].regions
-        spans = [(r, layout.areas[a]) for r, a in zip(regions, layout.region_area, strict=True)]
-        return tuple((r.name, area.start * PAGE + base, area.start * PAGE + base + r.sz) for r, area in spans)
+        found, areas = [], iter(self._layout.region_area)
+        for c, process in enumerate(self._processes):
+            base = self._layout.base_address - c * SPAN * PAGE
+            for region in process.regions:
+                start = self._layout.areas[next(areas)].start * PAGE + base
+                found.append((region.name, start, start + region.sz))
+        return tuple(found)
 
     def work_done_ms(self) -> float:
-        """The phases that are over, and the running one's share: of its accesses, or of its time where that ends it."""
-        n, f, state = self._state.n, self._state.f, self._state
-        phase = int(n[PHASE])
-        done_us = float(state.phase_us[:phase].sum())
-        if phase < state.phase_us.size:
-            by_time = math.isfinite(f[PHASE_END_AT])
-            part = f[NOW] - f[PHASE_START] if by_time else f[PHASE_ACCESSES]
-            whole = state.phase_us[phase] if by_time else state.phase_work[phase]
-            done_us += float(state.phase_us[phase]) * min(part / whole, 1.0) if whole > 0 else 0.0
-        return done_us / 1e3
+        """All but what the process that has most to do has left; see `outcome.work_left_ms`."""
+        return self._workload.duration_ms - work_left_ms(self._program, self._state)
 
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record; again the same record when called again."""
@@ -393,23 +376,6 @@ class SimSession:
             return self._applied
         intervals = dataclasses.replace(context.intervals, sample_us=int(n[SAMPLE_US]), aggr_us=int(n[AGGR_US]))
         return self._applied.with_context(dataclasses.replace(context, intervals=intervals))
-
-
-def _attributes(context: Context) -> dict[int, int]:
-    # The monitoring attributes by their index in `State.n`.
-    intervals, goal = context.intervals, context.intervals.intervals_goal
-    return {
-        SAMPLE_US: intervals.sample_us,
-        AGGR_US: intervals.aggr_us,
-        UPDATE_US: intervals.ops_update_us,
-        MIN_REGIONS: context.nr_regions.min,
-        MAX_REGIONS: context.nr_regions.max,
-        AGGR_SAMPLES: samples_per_aggregation(intervals),
-        GOAL_ACCESS_BP: goal.access_bp,
-        GOAL_AGGRS: goal.aggrs,
-        GOAL_MIN_US: goal.min_sample_us,
-        GOAL_MAX_US: goal.max_sample_us,
-    }
 
 
 def _has_watermarks(context: Context) -> bool:
