@@ -15,6 +15,7 @@ import argparse
 import collections
 import dataclasses
 import json
+import math
 import os
 import re
 import statistics
@@ -46,6 +47,9 @@ MACHINES = {"6.12": "vm-lab-6.12", "7.3": "vm-lab"}
 """The machine model of a recorded kernel version."""
 MEMORY_MIB = 512
 """What those models' machine was given."""
+FRAGMENTED_AT_BOOT, FRAGMENTING_MS = 0.25, 100_000.0
+"""How fragmented the recorded machine's memory is at boot, compared to what it comes to; the uptime in which all but
+1/e of the difference has gone. From the number of regions of all recordings of physical memory."""
 MEASURES = ("heat", "wss", "regions", "rss", "runtime", "swap_in", "tried", "applied", "kdamond")
 ASIDE = ("baseline",)
 """Kinds without DAMON, which the headline leaves out."""
@@ -134,14 +138,17 @@ def simulate(
 
 def machine_as_recorded(recording: Recording) -> Machine:
     """The lab's machine model of the recorded kernel as the lab had set it up: its memory, nodes that are equally fast,
-    the policy for huge pages. Raises BackendError if there is no model of that kernel."""
+    the policy for huge pages; less fragmented memory soon after boot. Raises BackendError if there is no model of that
+    kernel."""
     version = ".".join(recording["kernel"].split(".")[:2])
     if version not in MACHINES:
         raise BackendError(f"recorded on Linux {version}; there are machine models for {', '.join(MACHINES)}")
     nodes = recording["machine"].get("nodes", 1)
     machine = load_machine(MACHINES[version])
+    fragmented = 1.0 - (1.0 - FRAGMENTED_AT_BOOT) * math.exp(-recording["uptime_ms"] / FRAGMENTING_MS)
     return dataclasses.replace(
         machine,
+        fragmented_bytes=int(machine.fragmented_bytes * fragmented),
         memory_bytes=machine.memory_bytes + (recording["machine"].get("mem_mb", MEMORY_MIB) - MEMORY_MIB << 20),
         thp=recording.get("thp", "never"),
         nodes=(Node(),) * nodes if nodes > 1 else (),

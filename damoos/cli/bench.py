@@ -210,7 +210,7 @@ def _run(matrix: Matrix, engine: Engine, wanted: int, folder: Path, parquet: boo
 
 
 def _print(results: Results, files: list[Path]) -> None:
-    from damoos.experiment.leaderboard import CAPTION, overview
+    from damoos.experiment.leaderboard import caption, overview
 
     from .run_text import plain_table
 
@@ -220,7 +220,7 @@ def _print(results: Results, files: list[Path]) -> None:
         table.add_row(*row)
     screen = console.stdout()
     screen.print(table)
-    screen.print(f"\n{CAPTION}", soft_wrap=True)
+    screen.print(f"\n{caption(results)}", soft_wrap=True)
     screen.print("\n".join(map(str, files)), soft_wrap=True)
 
 

@@ -58,7 +58,7 @@ def _how_measured(outcome: Outcome) -> str:
     confidence = 100 * checked.baseline_runtime_s.confidence
     return (
         f"{outcome.time_kind}; means of {len(checked.seeds)} runs with fresh seeds ± {confidence:.0f} % confidence; "
-        f"{len(outcome.trials)} trials, {numbers.duration(outcome.workload_time_s)} of workload time"
+        f"{words.trials(outcome)}, {numbers.duration(outcome.workload_time_s)} of workload time"
     )
 
 

@@ -21,7 +21,7 @@ from damoos.tune.space import Value
 from damoos.tune.strategies.base import Ask, Strategy
 from damoos.tune.strategies.seen import RECORD
 
-from .task import Measured, Task
+from .task import Measured, Task, Trade
 
 BASELINE, WATCHED = -1, -2
 """The numbers of the rows of the runs without a scheme, and of the one that a strategy watches."""
@@ -32,7 +32,8 @@ class Row:
     """A trial. `budget`: of how many runs the course is; `number` from 0, below for what is no trial;
     `runs` and `workload_time_s`: what the course has cost so far, this one included; `score` and `feasible`: as
     measured, no short run being feasible; `reached`: what the point that the strategy would name after it is worth;
-    `ask_s`: how long it thought, s of real time."""
+    `ask_s`: how long it thought, s of real time. `slower_percent`, `saved_percent`: what that point costs in runtime
+    and saves in RSS against no scheme; None where that isn't known."""
 
     task: str
     strategy: str
@@ -46,6 +47,8 @@ class Row:
     feasible: bool
     reached: float
     ask_s: float
+    slower_percent: float | None = None
+    saved_percent: float | None = None
 
 
 def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterator[Row]:
@@ -55,6 +58,7 @@ def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterat
     runs, spent_s = 0.0, 0.0
     top: tuple[bool, float] = (False, float("-inf"))
     reached = float("-inf")
+    trade: Trade | None = None
     is_whole = True
     paid = {1.0}
 
@@ -63,13 +67,13 @@ def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterat
         runs, spent_s = runs + measured.runs, spent_s + measured.workload_time_s
         rounded = round(runs, 6)  # so that parts of runs add up to whole ones
         name, kept = strategy.name, measured.feasible and is_whole
-        return Row(
-            task.name, name, seed, budget, number, rounded, spent_s, params, measured.score, kept, reached, ask_s
-        )
+        known = (None, None) if trade is None else (trade.slower_percent, trade.saved_percent)
+        place = task.name, name, seed, budget, number
+        return Row(*place, rounded, spent_s, params, measured.score, kept, reached, ask_s, *known)
 
     base = task.baseline(seed)
     if base is not None:
-        top, reached = _rank(base), base.score
+        top, reached, trade = _rank(base), base.score, Trade(0.0, 0.0)
         yield row(BASELINE, {}, base, 0.0)
     subject = task.subject(seed) if strategy.watches else None
     if subject is not None:
@@ -102,7 +106,7 @@ def run_course(task: Task, strategy: Strategy, seed: int, budget: int) -> Iterat
         else:
             tell_stopped(study, trial, measured.score, measured.excess)
         if is_whole and (rank := _rank(measured)) > top:
-            top, reached = rank, task.judge(values)
+            top, reached, trade = rank, task.judge(values), task.trade(values)
         yield row(number, values, measured, ask_s)
         number += 1
 
@@ -119,14 +123,19 @@ def run_courses(task: Task, strategy: Strategy, seed: int, counts: Sequence[int]
     return [row for budget in budgets for row in run_course(task, strategy, seed, budget)]
 
 
-def reached_after(rows: Sequence[Row], runs: float) -> float:
-    """What had been reached when the course of these rows had cost at most so many runs; 0, no scheme, before."""
-    return next((row.reached for row in reversed(rows) if row.runs <= runs), 0.0)
+def last_after(rows: Sequence[Row], runs: float) -> Row | None:
+    """The last of a course's rows when it had cost at most so many runs; None before the first."""
+    return next((row for row in reversed(rows) if row.runs <= runs), None)
 
 
-def reached_within(rows: Sequence[Row], workload_time_s: float) -> float:
-    """What had been reached within so much workload time, s; 0, no scheme, before."""
-    return next((row.reached for row in reversed(rows) if row.workload_time_s <= workload_time_s), 0.0)
+def last_within(rows: Sequence[Row], workload_time_s: float) -> Row | None:
+    """The last of a course's rows within so much workload time, s; None before the first."""
+    return next((row for row in reversed(rows) if row.workload_time_s <= workload_time_s), None)
+
+
+def reached_in(row: Row | None) -> float:
+    """What had been reached; 0, no scheme, before the first row."""
+    return 0.0 if row is None else row.reached
 
 
 def _rank(measured: Measured) -> tuple[bool, float]:

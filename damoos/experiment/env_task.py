@@ -23,7 +23,7 @@ from damoos.tune.watching import Watched, monitoring, watch
 from damoos.workload.recording import Recording
 
 from .replay import VIOLATION
-from .task import Measured
+from .task import Measured, Trade
 
 Got = TypeVar("Got")
 
@@ -106,7 +106,14 @@ class EnvTask:
 
     def judge(self, values: Values) -> float:
         """The mean over seeds that are kept for this."""
-        return self.worth(values, run_seeds(0, Stream.VERIFY, self.judged_with))
+        return self.worth(values, self._judging())
+
+    def trade(self, values: Values) -> Trade | None:
+        """Means over the same seeds."""
+        trial = self.trial(values, self._judging())
+        if trial.runtime_overhead_percent is None or trial.rss_overhead_percent is None:
+            return None
+        return Trade(trial.runtime_overhead_percent, -trial.rss_overhead_percent)
 
     def worth(self, values: Values, seeds: Sequence[int]) -> float:
         """The mean score over runs with `seeds`, -20 if together they break a limit or fail."""
@@ -120,6 +127,9 @@ class EnvTask:
         if trial.error_kind == "setup":
             raise SetUpError(f"{self.name}: {trial.error}")
         return trial
+
+    def _judging(self) -> tuple[int, ...]:
+        return run_seeds(0, Stream.VERIFY, self.judged_with)
 
     def _seeds(self, seed: int) -> tuple[int, ...]:
         return run_seeds(seed, Stream.SEARCH, self.repeats)

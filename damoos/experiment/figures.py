@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from damoos.errors import InputError
 from damoos.tune.strategies.base import Strategy
 
-from .course import Row, reached_after, reached_within, run_courses
+from .course import Row, last_after, last_within, reached_in, run_courses
 from .statistics import (
     Floats,
     improvement,
@@ -36,7 +37,7 @@ Courses = Mapping[tuple[str, str, int, int], Sequence[Row]]
 @dataclass(frozen=True)
 class Figure:
     """A strategy after `runs` runs, over pairs of task and seed: the mean of score / best with its 95 % interval, the
-    interquartile mean with its own, and the `share` of pairs that reached 95 % of the best."""
+    interquartile mean with its own, and the `share` of pairs that are near enough to the best."""
 
     strategy: str
     runs: int
@@ -85,9 +86,10 @@ class Profile:
 
 @dataclass(frozen=True)
 class Speed:
-    """After how many runs `strategy` was at 95 % of the best: quartiles over pairs of task and seed, None where it
+    """After how many runs `strategy` was near enough to the best: quartiles over pairs of task and seed, None where it
     never was; `workload_time_s`: what a course of all runs took, mean, s; `ask_ms`, `ask_last_ms`: how long it thought,
-    real time, mean over all trials and over the last ones."""
+    real time, mean over all trials and over the last ones. What it names in the end, means over pairs, None where that
+    isn't known: `slower_percent` and `saved_percent`, of runtime and RSS against no scheme."""
 
     strategy: str
     first_quarter: float | None
@@ -96,6 +98,8 @@ class Speed:
     workload_time_s: float
     ask_ms: float
     ask_last_ms: float
+    slower_percent: float | None
+    saved_percent: float | None
 
 
 @dataclass(frozen=True)
@@ -147,30 +151,33 @@ def compare(
 
 
 def comparison(
-    courses: Courses, best: Mapping[str, float], counts: Sequence[int], seeds: int, against: str
+    courses: Courses, best: Mapping[str, float], counts: Sequence[int], seeds: int, against: str, near: float = NEAR
 ) -> Comparison:
     """The figures of courses, looked at after each of the `counts` of runs (sorted), where `best` are the highest known
-    worths of the tasks. A strategy with courses of several budgets is looked at at the end of each."""
+    worths of the tasks. A strategy with courses of several budgets is looked at at the end of each. `near`: the share
+    of the best that is near enough. Raises InputError where no task has a point better than no scheme."""
     counted = [task for task, worth in best.items() if worth > 0]
+    if not counted:
+        raise InputError("nothing known there is better than no scheme", field="tasks", value=", ".join(best))
     strategies = list(dict.fromkeys(key[1] for key in courses))
     scale = np.array([best[task] for task in counted])[:, None, None]
-    looked = {name: _looked(courses, name, counted, seeds, counts, reached_after) / scale for name in strategies}
+    looked = {name: _looked(courses, name, counted, seeds, counts, last_after) / scale for name in strategies}
     undisturbed = {task: _undisturbed_s(courses, task) for task in counted}
     timed: dict[str, Floats] = {}
-    if counted and all(undisturbed.values()):
+    if all(undisturbed.values()):
         for name in strategies:
 
-            def within(rows: Sequence[Row], runs: float) -> float:
-                return reached_within(rows, runs * undisturbed[rows[0].task])
+            def within(rows: Sequence[Row], runs: float) -> Row | None:
+                return last_within(rows, runs * undisturbed[rows[0].task])
 
             timed[name] = _looked(courses, name, counted, seeds, counts, within) / scale
     return Comparison(
-        figures=_figures(looked, counts),
-        timed=_figures(timed, counts),
+        figures=_figures(looked, counts, near),
+        timed=_figures(timed, counts, near),
         curves=tuple(_curve(courses, name, counted, seeds, counts, scale) for name in strategies),
         improvements=_improvements(looked, counts, against),
         profiles=tuple(_profile(name, scores[:, :, -1]) for name, scores in looked.items()),
-        speeds=tuple(_speed(courses, name, counted, best, seeds) for name in strategies),
+        speeds=tuple(_speed(courses, name, counted, best, seeds, near) for name in strategies),
         by_task=_by_task(looked, counted, best),
         tasks=tuple(counted),
         left_out=tuple(task for task in best if task not in counted),
@@ -184,7 +191,7 @@ def _looked(
     tasks: Sequence[str],
     seeds: int,
     counts: Sequence[int],
-    look: Callable[[Sequence[Row], float], float],
+    look: Callable[[Sequence[Row], float], Row | None],
 ) -> Floats:
     """What was reached [tasks, seeds, counts]."""
     whole = max(counts)
@@ -193,7 +200,7 @@ def _looked(
         for seed in range(seeds):
             for j, count in enumerate(counts):
                 rows = courses.get((task, strategy, seed, count), courses[task, strategy, seed, whole])
-                reached[i, seed, j] = look(rows, count)
+                reached[i, seed, j] = reached_in(look(rows, count))
     return reached
 
 
@@ -204,14 +211,14 @@ def _undisturbed_s(courses: Courses, task: str) -> float:
     return math.fsum(spent) / len(spent) if spent else 0.0
 
 
-def _figures(looked: Mapping[str, Floats], counts: Sequence[int]) -> tuple[Figure, ...]:
+def _figures(looked: Mapping[str, Floats], counts: Sequence[int], near: float) -> tuple[Figure, ...]:
     return tuple(
-        _figure(name, count, scores[:, :, j]) for name, scores in looked.items() for j, count in enumerate(counts)
+        _figure(name, count, scores[:, :, j], near) for name, scores in looked.items() for j, count in enumerate(counts)
     )
 
 
-def _figure(strategy: str, runs: int, of_best: Floats) -> Figure:
-    mean, iqm, share = mean_of(of_best), interquartile_mean(of_best), share_above(of_best, NEAR)
+def _figure(strategy: str, runs: int, of_best: Floats, near: float) -> Figure:
+    mean, iqm, share = mean_of(of_best), interquartile_mean(of_best), share_above(of_best, near)
     return Figure(
         strategy,
         runs,
@@ -228,7 +235,7 @@ def _curve(
 ) -> Curve:
     several = len({key[3] for key in courses if key[1] == strategy}) > 1
     runs = tuple(counts) if several else tuple(range(1, max(counts) + 1))
-    of_best = _looked(courses, strategy, tasks, seeds, runs, reached_after) / scale
+    of_best = _looked(courses, strategy, tasks, seeds, runs, last_after) / scale
     ends = [stratified_bootstrap(interquartile_mean, of_best[:, :, j]) for j in range(len(runs))]
     iqm = tuple(float(interquartile_mean(of_best[:, :, j])) for j in range(len(runs)))
     low, high = zip(*ends, strict=True)
@@ -252,22 +259,25 @@ def _profile(strategy: str, of_best: Floats) -> Profile:
     return Profile(strategy, tuple(shares.tolist()), tuple(low.tolist()), tuple(high.tolist()))
 
 
-def _speed(courses: Courses, strategy: str, tasks: Sequence[str], best: Mapping[str, float], seeds: int) -> Speed:
+def _speed(
+    courses: Courses, strategy: str, tasks: Sequence[str], best: Mapping[str, float], seeds: int, near: float
+) -> Speed:
     own = {key: rows for key, rows in courses.items() if key[1] == strategy and key[0] in tasks}
     several = len({key[3] for key in own}) > 1
     needed = np.full((len(tasks), seeds), math.inf)
     for (task, _, seed, budget), rows in own.items():
         # Who plans for its runs is looked at in the end.
-        near = [row.runs for row in (rows[-1:] if several else rows) if row.reached >= NEAR * best[task]]
-        if near:
+        there = [row.runs for row in (rows[-1:] if several else rows) if row.reached >= near * best[task]]
+        if there:
             cell = tasks.index(task), seed
-            needed[cell] = min(needed[cell], budget if several else near[0])
+            needed[cell] = min(needed[cell], budget if several else there[0])
     quarters = np.quantile(needed, [0.25, 0.5, 0.75], method="inverted_cdf")
     asked = [[row.ask_s for row in rows if row.number >= 0] for rows in own.values()]
     asked = [times for times in asked if times]
     longest = max(map(len, asked), default=0)
     whole = max((key[3] for key in own), default=0)
-    spent = [rows[-1].workload_time_s for key, rows in own.items() if key[3] == whole]
+    ends = [rows[-1] for key, rows in own.items() if key[3] == whole]
+    spent = [row.workload_time_s for row in ends]
     first, median, third = (float(q) if math.isfinite(q) else None for q in quarters)
     return Speed(
         strategy,
@@ -277,7 +287,14 @@ def _speed(courses: Courses, strategy: str, tasks: Sequence[str], best: Mapping[
         workload_time_s=float(np.mean(spent)) if spent else 0.0,
         ask_ms=1e3 * float(np.mean([time for times in asked for time in times])) if asked else 0.0,
         ask_last_ms=1e3 * float(np.mean([times[-1] for times in asked if len(times) == longest])) if asked else 0.0,
+        slower_percent=_mean_known([row.slower_percent for row in ends]),
+        saved_percent=_mean_known([row.saved_percent for row in ends]),
     )
+
+
+def _mean_known(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def _by_task(looked: Mapping[str, Floats], tasks: Sequence[str], best: Mapping[str, float]) -> tuple[TaskFigure, ...]:

@@ -57,6 +57,7 @@ class Results:
     wanted_seeds: int
     few_seeds: str
     against: str
+    near: float
     training: tuple[str, ...]
     learned: tuple[tuple[str, str], ...]
     tasks: tuple[TaskInfo, ...]
@@ -116,10 +117,11 @@ def results_of(matrix: Matrix, courses: Sequence[Course], best: Mapping[str, Bes
         wanted_seeds=wanted_seeds,
         few_seeds=matrix.few_seeds,
         against=matrix.against,
+        near=matrix.near,
         training=matrix.training,
         learned=tuple((name, text) for name, text in learned if text),
         tasks=tuple(tasks),
-        comparison=comparison(rows, worths, matrix.counts, matrix.seeds, matrix.against),
+        comparison=comparison(rows, worths, matrix.counts, matrix.seeds, matrix.against, matrix.near),
         versions=(("damoos", __version__), *((name, metadata.version(name)) for name in ("optuna", "numpy"))),
     )
 
@@ -144,7 +146,7 @@ def markdown(results: Results) -> str:
     """The leaderboard as a page of Markdown."""
     found = results.comparison
     parts = [f"# {results.title}", "", results.description, "", *protocol(results), ""]
-    parts += [CAPTION, "", markdown_table(*leaderboard(results))]
+    parts += [caption(results), "", markdown_table(*leaderboard(results))]
     if found.timed and any(a.iqm != b.iqm for a, b in zip(found.figures, found.timed, strict=True)):
         parts += ["Within the workload time of so many runs without a scheme:", "", markdown_table(*timed(results))]
     parts += [
@@ -160,11 +162,17 @@ def markdown(results: Results) -> str:
     return "\n".join(parts)
 
 
-CAPTION = (
-    "After so many runs: interquartile mean of score / best over tasks and seeds (share of pairs that reached 95 % of "
-    "the best). Intervals: 95 %, stratified bootstrap over seeds. Runs to 95 %: median over pairs, - where fewer than "
-    "half get there. Thinking: real time a proposal, mean (the last proposal)."
-)
+def caption(results: Results) -> str:
+    """What the leaderboard's columns are."""
+    near = _percent(results.near)
+    return (
+        "After so many runs: interquartile mean of score / best over tasks and seeds (share of pairs that reached "
+        f"{near} of the best). Intervals: 95 %, stratified bootstrap over seeds. Runs to {near}: median over pairs, - "
+        "where fewer than half get there. Slower, saved: runtime and RSS of what is named in the end, means. Thinking: "
+        "real time a proposal, mean (the last proposal)."
+    )
+
+
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Head and rows."""
 
@@ -192,13 +200,15 @@ def protocol(results: Results) -> list[str]:
 
 def leaderboard(results: Results) -> Table:
     """The strategies, best first."""
-    head = ["strategy", *map(str, results.counts), "runs to 95 %", "thinking, ms"]
+    near = f"runs to {_percent(results.near)}"
+    head = ["strategy", *map(str, results.counts), near, "slower, %", "saved, %", "thinking, ms"]
     rows = []
     for name in results.ranking():
         speed = results.speed(name)
         cells = [_cell(results.figure(name, count), count == results.budget) for count in results.counts]
         needed = "-" if speed.median is None else f"{speed.median:g}"
-        rows.append([f"`{name}`", *cells, needed, f"{speed.ask_ms:.0f} ({speed.ask_last_ms:.0f})"])
+        trade = ["-" if x is None else f"{x:.1f}" for x in (speed.slower_percent, speed.saved_percent)]
+        rows.append([f"`{name}`", *cells, needed, *trade, f"{speed.ask_ms:.0f} ({speed.ask_last_ms:.0f})"])
     return head, rows
 
 
@@ -206,7 +216,7 @@ def overview(results: Results) -> Table:
     """The same without intervals, and without marks of Markdown."""
     head, rows = leaderboard(results)
     cut = [[re.sub(r" \[.*?\]", "", cell.replace("`", "")) for cell in row] for row in rows]
-    return ["strategy", *(f"{count} runs" for count in results.counts), *head[-2:]], cut
+    return ["strategy", *(f"{count} runs" for count in results.counts), *head[-4:]], cut
 
 
 def timed(results: Results) -> Table:
@@ -248,6 +258,10 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(entry) for key, entry in value.items()}
     return [_rounded(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def _cell(figure: Figure, last: bool) -> str:

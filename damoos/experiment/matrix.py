@@ -1,21 +1,24 @@
 """An experiment as a file: which strategies, on what, how often, with what budget. Flat TOML:
 
-title = "…"
-description = "…"
-backend = "sim:zram"
-envs = ["reclaim"]
-workloads = ["workloads/night.cfg", "…"]    # evaluated on: catalogue names, or files seen from this file's folder
-training = ["zigzag", "…"]                  # optional: what anything here was learned from; none is evaluated on
-strategies = ["random", "tpe", "…"]
-budget = 30                                 # runs of a course, those without a scheme included
-counts = [5, 10, 20, 30]                    # after how many it is looked
-seeds = 20                                  # courses of each strategy on each task, seeds 0, 1, …
-few_seeds = "…"                             # why, where seeds is below 20
-against = "random"                          # optional: what the others are compared with; else the first
-repeats = 1                                 # optional: runs of a trial
-judged_with = 5                             # optional: runs that tell what a point is worth
-timing = "work"                             # optional: see `damoos run`
-best = "best.json"                          # optional: best known points, which `damoos bench --best` finds
+    title = "…"
+    description = "…"
+    backend = "sim:zram"
+    envs = ["reclaim"]
+    workloads = ["workloads/night.cfg", "…"]    # evaluated on: catalogue names, or files seen from this file's folder
+    training = ["zigzag", "…"]                  # optional: what anything here was learned from; none is evaluated on
+    strategies = ["random", "tpe", "…"]
+    budget = 30                                 # runs of a course, those without a scheme included
+    counts = [5, 10, 20, 30]                    # after how many it is looked
+    seeds = 20                                  # courses of each strategy on each task, seeds 0, 1, …
+    few_seeds = "…"                             # why, where seeds is below 20
+    against = "random"                          # optional: what the others are compared with; else the first
+    near = "95 %"                               # optional: which share of the best score is near enough
+    repeats = 1                                 # optional: runs of a trial
+    judged_with = 5                             # optional: runs that tell what a point is worth
+    timing = "work"                             # optional: see `damoos run`
+    best = "best.json"                          # optional: best known points, which `damoos bench --best` finds
+
+The folder's own file is `experiment.toml`; what belongs to an experiment lies beside it.
 """
 
 from __future__ import annotations
@@ -33,13 +36,15 @@ from damoos.errors import ConfigError, InputError
 from damoos.tune.preset import Env, load_env
 from damoos.tune.program import digest, find_workload, speed_of
 from damoos.tune.strategies import check_strategy, find_strategy
+from damoos.units import parse_percent
 
 from .env_task import JUDGED_WITH
+from .figures import NEAR
 
 LEAST_SEEDS = 20
 """Fewer need a reason."""
 FILE = "experiment.toml"
-_TEXTS = ("title", "description", "backend", "few_seeds", "against", "timing", "best")
+_TEXTS = ("title", "description", "backend", "few_seeds", "against", "near", "timing", "best")
 _LISTS = ("envs", "workloads", "training", "strategies")
 _NUMBERS = ("budget", "seeds", "repeats", "judged_with")
 _KEYS = (*_TEXTS, *_LISTS, *_NUMBERS, "counts")
@@ -74,7 +79,8 @@ class TaskSpec:
 
 @dataclass(frozen=True)
 class Matrix:
-    """An experiment. `tasks`: each env with each workload; `counts`: sorted, the last is `budget`; `best`: the file of
+    """An experiment. `tasks`: each env with each workload; `counts`: sorted, the last is `budget`; `near`: of the
+    best score, 0..1; `best`: the file of
     the best known points, which may not be there yet."""
 
     path: Path
@@ -88,6 +94,7 @@ class Matrix:
     seeds: int
     few_seeds: str
     against: str
+    near: float
     backend: str
     timing: str
     time_kind: str
@@ -176,6 +183,7 @@ def _matrix(path: Path, table: dict[str, Any]) -> Matrix:
         seeds=seeds,
         few_seeds=texts["few_seeds"],
         against=against,
+        near=_share(texts["near"]),
         backend=backend,
         timing=timing,
         time_kind=_time_kind(backend, timing),
@@ -254,6 +262,15 @@ def _number(table: dict[str, Any], key: str, least: int, default: int | None = N
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError("not such a number", field=key, value=value, allowed=f"{least} and more")
     return value
+
+
+def _share(text: str) -> float:
+    if not text:
+        return NEAR
+    share = float(parse_percent(text, field="near")) / 100.0
+    if not 0.0 < share <= 1.0:
+        raise ConfigError("out of range", field="near", value=text, allowed="more than 0 %, 100 % at most")
+    return share
 
 
 def _counts(table: dict[str, Any], budget: int) -> tuple[int, ...]:

@@ -47,7 +47,7 @@ class RayEngine:
             ray.shutdown()
 
     def _connect(self, ray: Any) -> None:
-        host, _, port = self.address.rpartition(":")
+        host, _, port = self.address.removeprefix("ray://").rpartition(":")
         if host and port.isdigit():
             _check_reachable(self.address, host, int(port))
         local: dict[str, Any] = {"num_cpus": self.processes, "include_dashboard": False, "resources": {KERNEL: 1}}

@@ -27,6 +27,8 @@ COLUMNS = (
     "score",
     "feasible",
     "reached",
+    "slower_percent",
+    "saved_percent",
     "params",
 )
 """Of the files of rows, one a trial, sorted; `damoos.experiment.course.Row` says what they are. Whatever is real time

@@ -76,6 +76,9 @@ class ReplayTask:
         """The mean of the scores at the nearest point."""
         return _worth(self.scores[self._nearest(values)])
 
+    def trade(self, values: Values) -> None:
+        """None: a score doesn't say what it is made of."""
+
     def _nearest(self, values: Values) -> int:
         return int(np.argmin(((self.points - self.space.encode(values)) ** 2).sum(axis=1)))
 

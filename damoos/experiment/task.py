@@ -30,6 +30,14 @@ class Measured:
         return self.excess is not None and self.excess <= 0
 
 
+@dataclass(frozen=True)
+class Trade:
+    """Against no scheme, percent: how much slower, and how much less RSS."""
+
+    slower_percent: float
+    saved_percent: float
+
+
 class Task(Protocol):
     """A problem. `name` tells it from others; `best` is the highest `judge` of any point that is known, NaN if none
     is; `repeats` is the number of runs of a trial."""
@@ -67,3 +75,6 @@ class Task(Protocol):
 
     def judge(self, values: Values) -> float:
         """What the point is worth in truth: the score without noise, or the best estimate of it."""
+
+    def trade(self, values: Values) -> Trade | None:
+        """What the point costs and saves in truth; None where only scores are known, or where it fails."""

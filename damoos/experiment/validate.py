@@ -148,6 +148,12 @@ def _row(entry: dict[str, str], path: Path, line: int) -> Row:
             feasible=entry["feasible"] == "1",
             reached=float(entry["reached"]),
             ask_s=0.0,
+            slower_percent=_number_or_none(entry["slower_percent"]),
+            saved_percent=_number_or_none(entry["saved_percent"]),
         )
     except (ValueError, TypeError) as error:
         raise ConfigError(f"a row can't be read: {error}", file=path, line=line) from None
+
+
+def _number_or_none(text: str) -> float | None:
+    return float(text) if text else None

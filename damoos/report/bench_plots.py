@@ -17,14 +17,14 @@ SHOWN = 6
 """So many lines are there at once, the others on a click in the legend."""
 
 
-def curves(ranking: Sequence[str], found: Sequence[Curve]) -> Figure:
+def curves(ranking: Sequence[str], found: Sequence[Curve], near: float) -> Figure:
     """The interquartile mean of score / best by runs, with bands, best strategies first."""
     data: list[dict[str, Any]] = []
     for place, name in enumerate(ranking):
         curve = next(c for c in found if c.strategy == name)
         data += _banded(place, name, curve.runs, curve.iqm, curve.low, curve.high, "after %{x} runs: %{y:.3f}")
     low = min((min(curve.iqm[1:], default=0.0) for curve in found), default=0.0)
-    lines = [_level(1.0, "dot"), _level(0.95, "dash")]
+    lines = [_level(1.0, "dot"), _level(near, "dash")]
     # What is far below no scheme would flatten all else.
     layout = base_layout("runs", "score / best", yaxis={"range": [max(low, -0.5) - 0.03, 1.06]}, shapes=lines)
     return {"data": data, "layout": layout}

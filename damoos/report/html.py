@@ -25,6 +25,8 @@ from .words import (
     scores_name,
     speed_name,
     speed_note,
+    stopped,
+    trials,
     verified_rows,
 )
 
@@ -84,9 +86,11 @@ def _key_numbers(outcome: Outcome) -> list[tuple[str, str]]:
             ),
         ]
     repeats = len(outcome.search_seeds)
+    short = any(trial.state == "partial" for trial in outcome.trials)
+    each = "" if short else f", {repeats} {'run' if repeats == 1 else 'runs'} each"
     return [
         *values,
-        (str(len(outcome.trials)), f"trials, {repeats} {'run' if repeats == 1 else 'runs'} each"),
+        (str(len(outcome.trials)), trials(outcome).partition(" ")[2] + each),
         (numbers.duration(outcome.workload_time_s), f"of {outcome.time_kind} workload time"),
     ]
 
@@ -218,6 +222,8 @@ def _provenance(outcome: Outcome) -> Html:
     values.append(("versions", ", ".join(f"{name} {version}" for name, version in outcome.versions.items())))
     if failures(outcome):
         values.append(("failed trials", failures(outcome)))
+    if stopped(outcome):
+        values.append(("stopped early", stopped(outcome)))
     return section("made", "How this was made", facts(values))
 
 

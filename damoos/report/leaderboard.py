@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from damoos.experiment.leaderboard import CAPTION, Results, Table, by_task, improvements, leaderboard, protocol, timed
+from damoos.experiment.leaderboard import Results, Table, by_task, caption, improvements, leaderboard, protocol, timed
 
 from . import bench_plots
 from .page import Html, badge, chart, join, page, pair, section, table, text, tiles
@@ -28,13 +28,13 @@ def render(results: Results) -> str:
     body = [
         _header(results),
         tiles(_key_numbers(results)),
-        section("leaderboard", "Leaderboard", _table(leaderboard(results)), note=CAPTION),
+        section("leaderboard", "Leaderboard", _table(leaderboard(results)), note=caption(results)),
         pair(
             section(
                 "curves",
                 "Best so far, by runs",
-                chart("curves-chart", bench_plots.curves(ranking, found.curves), "score / best by runs"),
-                note="Interquartile mean over tasks and seeds, with 95 % intervals; dashed: 95 % of the best.",
+                chart("curves-chart", bench_plots.curves(ranking, found.curves, results.near), "score / best by runs"),
+                note="Interquartile mean over tasks and seeds, with 95 % intervals; dashed: what is near enough.",
             ),
             section(
                 "profiles",
@@ -76,7 +76,7 @@ def _key_numbers(results: Results) -> list[tuple[str, str]]:
     return [
         (best, f"has the best interquartile mean after {results.budget} runs"),
         (f"{figure.iqm:.2f}", f"of the best known score, {figure.iqm_low:.2f} to {figure.iqm_high:.2f}"),
-        (f"{100 * figure.share:.0f} %", "of its courses reach 95 % of the best"),
+        (f"{100 * figure.share:.0f} %", f"of its courses reach {100 * results.near:g} % of the best"),
         (f"{len(results.comparison.tasks)} × {results.comparison.seeds}", "tasks × seeds"),
     ]
 

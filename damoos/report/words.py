@@ -82,6 +82,12 @@ def failures(outcome: Outcome) -> str:
     return "" if not failed else f"{len(failed)} ({parts})" if parts else str(len(failed))
 
 
+def trials(outcome: Outcome) -> str:
+    """How many trials there were, and how many of them had short or fewer runs."""
+    short = sum(trial.state == "partial" for trial in outcome.trials)
+    return f"{len(outcome.trials)} trials" + (f", {short} of them short" if short else "")
+
+
 def stopped(outcome: Outcome) -> str:
     """How many trials were stopped early and why; empty if none was."""
     why = [trial.stopped.why for trial in outcome.trials if trial.stopped is not None]

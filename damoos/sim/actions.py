@@ -11,7 +11,9 @@ from .hugepages import advise, block_ceil, block_floor, collapse_blocks, khugepa
 from .jit import kernel
 from .lru import old_share, prioritise
 from .memory import coalesce, evict, evict_some, first_extent, isolate, prefetch, resident_pages
+from .moving import move_noted, note_moved
 from .ops_filters import passing_pages, passing_share, passing_stretch
+from .others import act_on_others
 from .phases import is_running
 from .processes import advance_closely_together, advance_steadily_together, steady_together
 from .recorder import elapse
@@ -31,6 +33,7 @@ from .state import (
     BLOCK,
     C_COLLAPSE,
     C_KHUGEPAGED,
+    C_LRU,
     C_MIGRATE,
     C_PAGEOUT,
     C_PAGEOUT_HARD,
@@ -130,10 +133,19 @@ def _act_on_frames(st, k, action, start, end):
             covered += hi - lo
             page = st.view_page[v] + lo - st.view_start[v]
             st.n[ACTED_ON] = v + 1
-            applied += _act_on_folios(st, k, action, page, page + hi - lo)
+            done = _act_on_folios(st, k, action, page, page + hi - lo)
+            if action == A_MIGRATE and 2 * done > hi - lo:
+                note_moved(st, v, lo, hi)
+            applied += done
             _work_if_much(st)
+    if st.other.shape[0] > 0:
+        done, passed = act_on_others(st, k, action, start, end)
+        applied += done
+        st.stats[k, ST_PASSED] += passed * st.n[CORE_PAGE]
     st.f[UNDONE] += (end - start - covered) * st.c[C_WALK_ABSENT]
     _work_if_much(st)
+    if action == A_MIGRATE and applied > 0:
+        move_noted(st, st.scheme_dests[k])
     coalesce(st, False)
     return applied
 
@@ -149,7 +161,7 @@ def _act_on_folios(st, k, action, start, end):
             i = isolate(st, i, start, end)
         resident = resident_pages(st, i)
         if resident > 0:
-            st.f[UNDONE] += resident * st.c[C_WALK]
+            st.f[UNDONE] += resident * (st.c[C_WALK] if action == A_PAGEOUT else st.c[C_LRU])
             share = passing_share(st, k, i)
             if action == A_PAGEOUT and st.scheme[k, S_LIMITS] & LIMIT_YOUNG == 0:
                 # Young pages are filtered out, unless the scheme has a filter of its own.

@@ -73,7 +73,10 @@ def with_targets(old: State, after: Sequence[Successor], view: View, given: Sequ
     _renumber(old, after)
     ranges = np.array(_fitted_to(old, given), np.int64).reshape(-1, 2)
     state = with_room(old, len(ranges) + len(view.followed), view.sizes | {"F": len(ranges)})
-    for name, values in (view.arrays | {"first_start": ranges[:, 0], "first_end": ranges[:, 1]}).items():
+    # In physical memory pages may have moved, and others' may be gone.
+    stay = ("view_", "other") if view.physical else ()
+    shown = {name: values for name, values in view.arrays.items() if not name.startswith(stay)}
+    for name, values in (shown | {"first_start": ranges[:, 0], "first_end": ranges[:, 1]}).items():
         getattr(state, name)[:] = values
     return state
 

@@ -12,7 +12,7 @@ import math
 
 from .jit import kernel
 from .lru import touches
-from .state import A_PAGEOUT, CUR, NR_REGIONS, PHYSICAL, S_ACTION
+from .state import A_PAGEOUT, CUR, FREE_SLOT, NR_REGIONS, PHYSICAL, S_ACTION
 from .tables import LIMIT_YOUNG, S_LIMITS
 
 
@@ -25,6 +25,8 @@ def mark_checked(st, n):
     first = 0
     for v in range(st.view_start.size):
         start, end = st.view_start[v], st.view_end[v]
+        if start == FREE_SLOT:
+            break
         while first < st.n[NR_REGIONS] and st.end[cur, first] <= start:
             first += 1
         # The share that stays unmarked, as the mean over the regions that the piece lies in.

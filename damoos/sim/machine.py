@@ -49,7 +49,9 @@ class Machine:
     Memory: `memory_bytes` all that the machine has (0: not known, so that nothing can depend on it),
     `memory_used_bytes` what others than the workload hold, `swap_memory_share` of swapped bytes that stay in memory
     (compressed swap), `stall_share` of a major fault's time that counts as stalled for memory (PSI), `pcp_share` of
-    memory that the per-CPU lists of freed pages may hold, which don't count as free.
+    memory that the per-CPU lists of freed pages may hold, which don't count as free. `fragmented_bytes` of a node lie
+    in blocks of 4 MiB of which only parts are free (see `frames`; at most half of it). Of what others hold actions of
+    physical memory reach `other_lru_bytes`, which can be paged out, and `other_locked_bytes`, which can't.
     `program_pages`: what the program that runs a workload has in memory besides a small static one, of which it uses
     `program_hot_pages` around each batch: what kdamond sees of an interpreter.
     `random_write_per_ms`: random accesses that only write, where they are not as fast as others (0: they are).
@@ -62,7 +64,7 @@ class Machine:
     Reclaim: `limit_bytes` that the workload may have in memory (as a cgroup's memory.max; 0: no limit), `lru_noise`
     share (0 to 1) of the pages that the kernel reclaims whether they have been used lately or not.
     Tiers: `nodes`, up to four, node 0 first; `migrate_page_us` kdamond's CPU per page moved, `walk_page_us` per page
-    that a folio-based action (migration, LRU) looks at.
+    that a folio-based action looks at, `lru_page_us` per page that `lru_prio` or `lru_deprio` sorts (0: the same).
     """
 
     name: str
@@ -98,6 +100,9 @@ class Machine:
     swap_memory_share: float = 0.0
     stall_share: float = 1.0
     pcp_share: float = 0.0
+    fragmented_bytes: int = 134_217_728
+    other_lru_bytes: int = 0
+    other_locked_bytes: int = 0
     thp: str = "never"
     huge_random_gain: float = 0.0
     huge_sequential_gain: float = 0.0
@@ -112,6 +117,7 @@ class Machine:
     nodes: tuple[Node, ...] = ()
     migrate_page_us: float = 0.0
     walk_page_us: float = 0.0
+    lru_page_us: float = 0.0
 
 
 _POSITIVE = {"sequential_per_ms", "random_per_ms", "tick_us", "coarse_sleep_us", "readahead_pages"}

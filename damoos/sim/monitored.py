@@ -1,11 +1,7 @@
 """What DAMON monitors: the workload's areas as they lie in the address space that it looks at.
 
 With vaddr and fvaddr that is the process's own, where each area is one piece. With paddr it is physical memory, where
-the page allocator has scattered them. So it is in the recorded runs: what is allocated first comes in many small pieces
-(ten megabytes in 45 to 100), then they become larger, up to about a megabyte; they lie in a few clusters, between pages
-of others, in a part of memory that is three times as large as they are. The sizes of the pieces here are drawn with a
-mean of a twentieth of what is allocated already, on larger machines more: the recorded one of twice the memory shows
-half as many.
+the page allocator has scattered them (`frames`).
 """
 
 from __future__ import annotations
@@ -13,27 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from damoos.damon.kdamonds import Context
 
+from .frames import scatter
 from .layout import PAGE, SPAN, Layout, three_ranges
+from .machine import Machine, Node
 from .remember import remember
+from .state import FREE_SLOT
 
 Ints = NDArray[np.int64]
 Ranges = tuple[tuple[int, int], ...]
 
+_NO_END, _SPARE = 2**60, 64
+_PLACES, _PLACE = 12, 128
+"""In how many places what others have lies, and pages of each."""
+
 FIRST_FRAME = 256
 """Pages below 1 MiB are not monitored unless asked for."""
-_LEAST_PIECE, _GROWTH, _GREATEST_MEAN = 8, 20, 250
-_SMALL = 131_072
-"""Page frames of the recorded machines, 512 MiB; pieces are larger in proportion where there is more memory."""
-_LARGE, _LARGE_CLUSTERS, _CLUSTERS = 256, 4, 6
-"""Pages from which on a piece lies in a cluster of large ones; how many such clusters there are, and others."""
-_GAP, _SPREAD = 6, 2.5
-"""Pages of others between pieces of a cluster; free memory between clusters, in parts of what is allocated."""
 _ONE_TARGET = ((0, 0, True),)
 
 
@@ -43,7 +40,7 @@ class View:
 
     `targets` [W, 3]: see `targets.T_SHIFT`. `first`: the regions that monitoring begins with; `followed`: the ranges
     that regions are fitted to as mappings change, none where they stay; both in pages, of all targets. `base_address`:
-    of page 0, in bytes; `unit`: bytes of a core address.
+    of page 0, in bytes; `unit`: bytes of a core address. `node_frames`, `others`: of physical memory, see `State`.
     """
 
     start: Ints
@@ -56,9 +53,11 @@ class View:
     physical: bool
     base_address: int
     unit: int = 1
+    node_frames: tuple[int, ...] = ()
+    others: tuple[tuple[float, ...], ...] = ()
 
     @property
-    def arrays(self) -> dict[str, Ints]:
+    def arrays(self) -> dict[str, Ints | NDArray[np.float64]]:
         """What `State` has of it, by its names there."""
         first, followed = (np.array(x, np.int64).reshape(-1, 2) for x in (self.first, self.followed))
         return {
@@ -71,26 +70,33 @@ class View:
             "first_end": first[:, 1],
             "range_start": followed[:, 0],
             "range_end": followed[:, 1],
+            "other": np.array(self.others, np.float64).reshape(-1, 5),
         }
 
     @property
     def sizes(self) -> dict[str, int]:
         """The sizes of these arrays, by their names in `State`."""
-        return {"V": len(self.start), "W": len(self.targets), "F": len(self.first), "G": len(self.followed)}
+        return {
+            "V": len(self.start),
+            "W": len(self.targets),
+            "F": len(self.first),
+            "G": len(self.followed),
+            "O": len(self.others),
+        }
 
 
 def view_of(
-    context: Context, layout: Layout, memory_bytes: int, seed: int, watched: tuple[int, ...] | None = None
+    context: Context, layout: Layout, machine: Machine, seed: int, watched: tuple[int, ...] | None = None
 ) -> View:
     """What a context monitors of processes: its targets, each of which watches the process `watched` (None: the first).
 
     With vaddr a target's regions are what monitoring begins with, before they are fitted to the mappings; with fvaddr
-    and paddr they stay. With paddr and none that is all memory of the machine, `memory_bytes`.
+    and paddr they stay. With paddr and none that is all memory of the machine.
     """
     if context.ops != "paddr":
         return _of_processes(context, layout, watched or (0,) * len(context.targets))
     (given,) = given_to(context, 0)
-    return _physical(layout, given or ((FIRST_FRAME, memory_bytes // PAGE),), context.addr_unit, seed)
+    return _physical(layout, given or ((FIRST_FRAME, machine.memory_bytes // PAGE),), context.addr_unit, machine, seed)
 
 
 @lru_cache(maxsize=64)
@@ -141,44 +147,53 @@ def _shifted(ranges: Iterable[tuple[int, int]], pages: int) -> Ranges:
     return tuple((start + pages, end + pages) for start, end in ranges)
 
 
-def _physical(layout: Layout, ranges: Ranges, unit: int, seed: int) -> View:
-    first, last = ranges[0][0], ranges[-1][1]
-    draw = np.random.default_rng([seed, last])
-    scale = max(1.0, (last - first) / _SMALL)
+def _physical(layout: Layout, ranges: Ranges, unit: int, machine: Machine, seed: int) -> View:
+    nodes = machine.nodes or (Node(),)
     of_workload = set(layout.region_area)
     own = [
         i
         for i, a in enumerate(layout.areas)
         if i not in of_workload and not any(start <= a.start < end for start, end in layout.special)
     ]
-    pieces: list[tuple[int, int, int]] = []  # area, its page, pages
-    allocated = 0
-    for i in (*own, *layout.region_area):
-        page, end = layout.areas[i].start, layout.areas[i].end
-        while page < end:
-            mean = scale * min(max(_LEAST_PIECE, allocated / _GROWTH), _GREATEST_MEAN)
-            size = min(end - page, 1 + int(draw.exponential(mean)))
-            pieces.append((i, page, size))
-            page += size
-            allocated += size
-    # Clusters are lists of (piece, pages of others before it), in an order of chance.
-    order = draw.permutation(len(pieces))
-    small = [i for i in order if pieces[i][2] < _LARGE]
-    large = [i for i in order if pieces[i][2] >= _LARGE]
-    clusters = [small[k::_CLUSTERS] for k in range(_CLUSTERS)] + [
-        large[k::_LARGE_CLUSTERS] for k in range(_LARGE_CLUSTERS)
-    ]
-    laid = [clusters[k] for k in draw.permutation(len(clusters)) if clusters[k]]
-    gaps = draw.exponential(_GAP, len(pieces)).astype(np.int64)
-    for cluster in laid:
-        gaps[cluster[0]] = 0
-    # Some of what is free lies between the clusters, the rest around them.
-    free = max(0, last - first - allocated - int(gaps.sum()))
-    between = min(free, int(_SPREAD * allocated))
-    cuts = int(draw.integers(0, free - between + 1)) + np.sort(draw.integers(0, between + 1, len(laid)))
-    for cluster, cut, before in zip(laid, cuts, np.concatenate(([0], cuts[:-1])), strict=True):
-        gaps[cluster[0]] = cut - before
-    ordered = np.concatenate([np.array(cluster) for cluster in laid])
-    area, page, size = np.array(pieces, np.int64)[ordered].T
-    start = first + np.cumsum(gaps[ordered]) + np.concatenate(([0], np.cumsum(size)[:-1]))
-    return View(start, start + size, area.copy(), page.copy(), _ONE_TARGET, ranges, (), True, 0, unit)
+    order = np.array([*own, *layout.region_area])
+    areas = [layout.areas[i] for i in order]
+    borders = _borders(ranges[0][0], ranges[-1][1], nodes)
+    rooms = [node.memory_bytes // PAGE or _NO_END for node in nodes[:-1]] + [_NO_END]
+    sizes = [a.end - a.start for a in areas]
+    pieces = scatter(sizes, list(pairwise(borders)), rooms, machine.fragmented_bytes // PAGE, seed)
+    start, end, of, page = pieces.T
+    page = page + np.array([a.start for a in areas])[of]
+    # Where pages can be moved pieces can become more.
+    spare = 0 if len(nodes) == 1 else 2 * len(start) + _SPARE
+    far, none = np.full(spare, FREE_SLOT), np.zeros(spare, np.int64)
+    return View(
+        np.concatenate((start, far)),
+        np.concatenate((end, far)),
+        np.concatenate((order[of], none)),
+        np.concatenate((page, none)),
+        _ONE_TARGET,
+        ranges,
+        (),
+        True,
+        0,
+        unit,
+        borders,
+        _others(borders, machine, seed),
+    )
+
+
+def _others(borders: tuple[int, ...], machine: Machine, seed: int) -> tuple[tuple[float, ...], ...]:
+    # What others have lies in places of chance of the first node.
+    pages = [machine.other_lru_bytes // PAGE / _PLACES, machine.other_locked_bytes // PAGE / _PLACES]
+    if sum(pages) == 0.0:
+        return ()
+    size = min(_PLACE, (borders[1] - borders[0]) // _PLACES)
+    starts = np.random.default_rng([seed, borders[-1], 1]).integers(borders[0], borders[1] - size + 1, _PLACES)
+    return tuple((float(start), float(start + size), *pages, 0.0) for start in starts)
+
+
+def _borders(first: int, last: int, nodes: tuple[Node, ...]) -> tuple[int, ...]:
+    # Memory is divided between nodes in proportion to what they have, or evenly where that is not known.
+    sizes = [node.memory_bytes for node in nodes]
+    shares = np.cumsum(sizes if min(sizes) > 0 else [1] * len(sizes))
+    return (first, *(first + int((last - first) * share / shares[-1]) for share in shares))

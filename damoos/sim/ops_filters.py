@@ -7,6 +7,8 @@ property said nothing about another.
 
 from __future__ import annotations
 
+import numpy as np
+
 from .jit import kernel
 from .lru import old_share
 from .memory import first_extent, isolate, resident_pages
@@ -32,6 +34,8 @@ from .tables import (
 )
 
 _PAGE, _HUGE_PAGE = 4096, 2 << 20
+_NO_PROCESS = np.int64(-2)
+"""Whose memory no cgroup that a filter may name has."""
 
 
 @kernel
@@ -84,19 +88,28 @@ def passing_share(st, k, i):
         inactive = st.ext_more[i, X_DEPRIO] / resident
     if limits & LIMIT_YOUNG != 0:
         young = 1.0 - old_share(st, i)
+    is_anon, process = st.area_anon[st.ext_area[i]] != 0, st.area_process[st.ext_area[i]]
     share = 0.0
     for kind in range(8):
         is_huge, is_young, is_active = kind & 1 != 0, kind & 2 != 0, kind & 4 != 0
         part = huge if is_huge else 1.0 - huge
         part *= young if is_young else 1.0 - young
         part *= 1.0 - inactive if is_active else inactive
-        if part > 0.0 and _passes(st, k, st.ext_area[i], is_huge, is_young, is_active):
+        if part > 0.0 and _passes(st, k, is_anon, process, is_huge, is_young, is_active):
             share += part
     return share
 
 
 @kernel
-def _passes(st, k, area, is_huge, is_young, is_active):
+def passes_other(st, k, is_young):
+    """Whether scheme `k`'s filters let a page through that is not the workload's: a small one of a file, active."""
+    if st.scheme[k, S_LIMITS] & LIMIT_OPS == 0 or st.quota[k, Q_ALLOWED] != 0:
+        return True
+    return _passes(st, k, False, _NO_PROCESS, False, is_young, True)
+
+
+@kernel
+def _passes(st, k, is_anon, process, is_huge, is_young, is_active):
     s = st.scheme[k]
     for f in range(s[S_LAST_CORE_FILTER], s[S_LAST_FILTER]):
         row = st.filter[f]
@@ -104,11 +117,11 @@ def _passes(st, k, area, is_huge, is_young, is_active):
         # Of what the simulated machine has, nothing is unmapped.
         has = False
         if kind == FILTER_ANON:
-            has = st.area_anon[area] != 0
+            has = is_anon
         elif kind == FILTER_ACTIVE:
             has = is_active
         elif kind == FILTER_MEMCG:
-            has = row[FL_LOW] == st.area_process[area]
+            has = row[FL_LOW] == process
         elif kind == FILTER_YOUNG:
             has = is_young
         elif kind == FILTER_HUGE:

@@ -1,4 +1,5 @@
-"""What of a finished run goes into its result besides counters: phases as they ran, and the trace of aggregations."""
+"""What of a finished run goes into its result besides counters: phases as they ran, and the trace of aggregations; and
+what is left of the phases of one that runs."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from damoos.workload.masim import MasimWorkload
 
 from .layout import SPAN
 from .program import Program
-from .state import State
+from .state import NOW, PHASE, PHASE_ACCESSES, PHASE_END_AT, PHASE_START, PROCESS_F, PROCESS_N, State
 
 
 def phases_of(processes: Sequence[MasimWorkload], program: Program, state: State) -> Iterator[PhaseResult]:
@@ -21,6 +22,25 @@ def phases_of(processes: Sequence[MasimWorkload], program: Program, state: State
         of = f"{process.name}: " if len(processes) > 1 else ""
         for i, phase in enumerate(process.phases, first):
             yield PhaseResult(of + phase.name, float(phase.ms), elapsed[i] / 1e3, round(done[i]))
+
+
+def work_left_ms(program: Program, state: State) -> float:
+    """The nominal ms that the process has left that has most: phases to come, and the running one's rest, of its
+    accesses or, where that ends it, of its time."""
+    several = len(state.process_n) > 1
+    numbers = state.process_n if several else state.n[None, PHASE : PHASE + PROCESS_N]
+    floats = state.process_f if several else state.f[None, PHASE_START : PHASE_START + PROCESS_F]
+    most_us = 0.0
+    for n, f, end in zip(numbers, floats, program.first_phase[1:], strict=True):
+        phase = int(n[0])
+        left_us = float(state.phase_us[phase:end].sum())
+        by_time = np.isfinite(f[PHASE_END_AT - PHASE_START])
+        part = state.f[NOW] - f[0] if by_time else f[PHASE_ACCESSES - PHASE_START]
+        whole = state.phase_us[phase] if by_time else state.phase_work[phase]
+        if whole > 0:
+            left_us -= float(state.phase_us[phase] * min(part / whole, 1.0))
+        most_us = max(most_us, left_us)
+    return most_us / 1e3
 
 
 def trace_of(

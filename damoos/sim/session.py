@@ -25,7 +25,7 @@ from .commit import Successor, successors, targets_of, with_schemes, with_target
 from .layout import PAGE, SPAN
 from .machine import Machine
 from .monitored import View, given_to, view_of, watched_at_first
-from .outcome import phases_of, trace_of
+from .outcome import phases_of, trace_of, work_left_ms
 from .program import compile_program
 from .start import build_state, columns_in_use
 from .state import (
@@ -52,10 +52,6 @@ from .state import (
     NR_SAMPLES,
     NR_TRACE_REGIONS,
     NR_TRACE_ROWS,
-    PHASE,
-    PHASE_ACCESSES,
-    PHASE_END_AT,
-    PHASE_START,
     RSS_INTEGRAL,
     SAMPLE_US,
     SHOWN,
@@ -248,16 +244,8 @@ class SimSession:
         return tuple((r.name, area.start * PAGE + base, area.start * PAGE + base + r.sz) for r, area in spans)
 
     def work_done_ms(self) -> float:
-        """The phases that are over, and the running one's share: of its accesses, or of its time where that ends it."""
-        n, f, state = self._state.n, self._state.f, self._state
-        phase = int(n[PHASE])
-        done_us = float(state.phase_us[:phase].sum())
-        if phase < state.phase_us.size:
-            by_time = math.isfinite(f[PHASE_END_AT])
-            part = f[NOW] - f[PHASE_START] if by_time else f[PHASE_ACCESSES]
-            whole = state.phase_us[phase] if by_time else state.phase_work[phase]
-            done_us += float(state.phase_us[phase]) * min(part / whole, 1.0) if whole > 0 else 0.0
-        return done_us / 1e3
+        """All but what the process that has most to do has left; see `outcome.work_left_ms`."""
+        return self._workload.duration_ms - work_left_ms(self._program, self._state)
 
     def finish(self) -> Result:
         """Runs the workload to its end and returns the record; again the same record when called again."""
@@ -298,7 +286,7 @@ class SimSession:
         return bool(engine.step(self._addresses, what, self._until_us, self._shown))
 
     def _view(self, context: Context) -> View:
-        return view_of(context, self._program.layout, self._machine.memory_bytes, self._seed, self._watched)
+        return view_of(context, self._program.layout, self._machine, self._seed, self._watched)
 
     def _monitored(self, context: Context) -> Context:
         # One target of several processes stands for all of them, as on a real kernel.

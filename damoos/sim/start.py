@@ -32,6 +32,7 @@ from .state import (
     C_KHUGEPAGED,
     C_LIMIT,
     C_LIMIT_PAGES,
+    C_LRU,
     C_LRU_NOISE,
     C_MEMORY,
     C_MEMORY_USED,
@@ -130,7 +131,7 @@ def _first_state(
     # What all runs of the same begin with.
     program = compile_program(workload, machine, pace)
     layout = program.layout
-    view = view or view_of(Context(), layout, 0, 0)
+    view = view or view_of(Context(), layout, machine, 0)
     traced = {"T": TRACE_ROWS, "X": TRACE_REGIONS} if trace else {"T": 1, "X": 1}
     sizes = (
         program.sizes
@@ -142,6 +143,7 @@ def _first_state(
     sizes |= {"N": len(nodes), "Y": columns} | view.sizes
     sizes["P+1"], sizes["T+1"], sizes["N+1"] = sizes["P"] + 1, sizes["T"] + 1, sizes["N"] + 1
     state = allocate(sizes)
+    state.node_frames[:] = view.node_frames or 0
     for name, values in (program.arrays | view.arrays).items():
         getattr(state, name)[:] = values
     for name, rows in schemes._asdict().items():
@@ -232,7 +234,8 @@ def _costs(machine: Machine, pace: Pace, *, physical: bool) -> np.ndarray:
     if physical and machine.physical_region_sample_us > 0.0:
         c[C_REGION] = machine.physical_region_sample_us
     c[C_LIMIT_PAGES], c[C_LRU_NOISE] = machine.limit_bytes // PAGE, machine.lru_noise
-    c[C_WALK_ABSENT], c[C_BASE] = machine.walk_absent_page_us, machine.rss_base_bytes // PAGE
+    c[C_WALK_ABSENT], c[C_LRU] = machine.walk_absent_page_us, machine.lru_page_us or machine.walk_page_us
+    c[C_BASE] = machine.rss_base_bytes // PAGE
     c[C_HUGE_FAULT], c[C_COLLAPSE], c[C_KHUGEPAGED] = machine.huge_fault_us, machine.collapse_us, machine.khugepaged_us
     c[C_MIGRATE], c[C_WALK] = machine.migrate_page_us, machine.walk_page_us
     c[C_PAGEOUT_HUGE] = machine.pageout_huge_page_us or machine.pageout_page_us

@@ -59,6 +59,9 @@ PHASE, DONE, PATTERN, SEEN_PHASE, FIRST_AREA, END_AREA, END_PHASE = range(72, 79
 PROCESS_N = 7
 N_SIZE = 80
 
+FREE_SLOT = 2**62
+"""`view_start` of room for a piece: beyond all memory."""
+
 V6_18, V7_0, V7_1, V7_3 = 618, 700, 701, 703
 """Kernels as `KERNEL` counts them."""
 
@@ -87,7 +90,7 @@ C_TICK, C_COARSE, C_SLACK, C_SWITCH, C_WAIT, C_SHARED, C_BY_TIME, C_LIMIT, C_BAT
 C_SCAN, C_FAULT_HARD, C_PAGEOUT_HARD, C_START = 16, 17, 18, 19
 C_MEMORY, C_MEMORY_USED, C_SWAP_MEMORY, C_STALL, C_PCP = 24, 25, 26, 27, 28
 C_HUGE_FAULT, C_COLLAPSE, C_KHUGEPAGED, C_MIGRATE, C_WALK, C_PAGEOUT_HUGE = 32, 33, 34, 35, 36, 37
-C_LIMIT_PAGES, C_LRU_NOISE, C_WALK_ABSENT, C_BASE = 38, 39, 40, 41
+C_LIMIT_PAGES, C_LRU_NOISE, C_WALK_ABSENT, C_BASE, C_LRU = 38, 39, 40, 41, 42
 C_SIZE = 48
 
 # Columns of `State.ext_more` and `area_more`, as many as are in use. First what holds for a whole extent: advice (0
@@ -167,7 +170,7 @@ class State(Arena):
 
     Sizes: C processes, A areas, V pieces of areas, W targets, F first regions, G ranges followed, M mapped ranges,
     P phases, Q patterns, R region capacity, E extent capacity, K schemes, J goals, L filters, N nodes (1 without
-    tiers), Y columns of `ext_more` in use, T traced aggregations, X traced regions.
+    tiers), O places of others' memory, Y columns of `ext_more` in use, T traced aggregations, X traced regions.
     """
 
     table: Annotated[Ints, TABLE]  # where the others are, see `arena` and `handle`
@@ -206,6 +209,9 @@ class State(Arena):
     view_page: Annotated[Ints, "V"]  # the area's page that a piece begins with
     view_idle: Annotated[Floats, "V"]  # share of its pages that checks have marked as idle and nothing has used since
     view_touched: Annotated[Floats, "V"]  # accesses per page up to when that was worked out
+    view_moved: Annotated[Ints, "V", 2]  # frames of a piece whose pages are being moved
+    other: Annotated[Floats, "O", 5]  # see others.O_START
+    node_frames: Annotated[Ints, "N+1"]  # the first frame of each node's memory, and where it ends
     target: Annotated[Ints, "W", 3]  # see targets.T_SHIFT
     first_start: Annotated[Ints, "F"]  # pages, the regions that monitoring begins with
     first_end: Annotated[Ints, "F"]

@@ -85,3 +85,12 @@ def test_short_runs_cost_the_part_that_they_are_and_name_nothing(task: EnvTask) 
     # A part takes its part of the time.
     assert rows[4].workload_time_s - rows[3].workload_time_s < 0.5 * (rows[1].workload_time_s - rows[0].workload_time_s)
     assert [row.params for row in rows] == [row.params for row in run_course(task, strategy, seed=0, budget=18)]
+
+
+def test_a_course_says_what_its_point_costs_and_saves(task: EnvTask) -> None:
+    rows = list(run_course(task, find_strategy("border"), seed=0, budget=15))
+    assert (rows[0].slower_percent, rows[0].saved_percent) == (0.0, 0.0)
+    row = rows[-1]
+    assert row.slower_percent is not None and row.saved_percent is not None
+    assert row.reached == pytest.approx(0.5 * row.saved_percent - 0.5 * row.slower_percent)
+    assert 0 < row.slower_percent < 20 < row.saved_percent

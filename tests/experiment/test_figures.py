@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from damoos.experiment.course import BASELINE, Row, reached_after, reached_within
+from damoos.experiment.course import BASELINE, Row, last_after, last_within, reached_in
 from damoos.experiment.figures import THRESHOLDS, comparison
 
 
@@ -39,8 +39,8 @@ def courses() -> dict[tuple[str, str, int, int], list[Row]]:
 
 def test_what_was_reached_is_of_the_last_run_that_was_paid(courses: dict[tuple[str, str, int, int], list[Row]]) -> None:
     rows = courses["a", "slow", 0, 4]
-    assert [reached_after(rows, n) for n in (0, 1, 2, 3, 4, 9)] == [0.0, 0.0, 0.0, 5.0, 9.6, 9.6]
-    assert [reached_within(rows, s) for s in (5, 10, 49, 50, 70)] == [0.0, 0.0, 0.0, 5.0, 9.6]
+    assert [reached_in(last_after(rows, n)) for n in (0, 1, 2, 3, 4, 9)] == [0.0, 0.0, 0.0, 5.0, 9.6, 9.6]
+    assert [reached_in(last_within(rows, s)) for s in (5, 10, 49, 50, 70)] == [0.0, 0.0, 0.0, 5.0, 9.6]
 
 
 def test_figures_are_of_all_pairs(courses: dict[tuple[str, str, int, int], list[Row]]) -> None:

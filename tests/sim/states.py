@@ -54,9 +54,10 @@ def state_of(
     machine: Machine = LAB,
     columns: int = 0,
     targets: int = 1,
+    others: Sequence[tuple[float, ...]] = (),
 ) -> tuple[State, Handle]:
     """A state with these regions; counters that are left out are 0. `columns`: see `build_state`. `targets`: of one
-    process, see `targets.SPAN`."""
+    process, see `targets.SPAN`. `others`: rows of `State.other`."""
     rows = [tuple(r) + (0,) * (5 - len(tuple(r))) for r in regions]
     state, _ = build_state(
         TINY,
@@ -69,7 +70,9 @@ def state_of(
         max_nr_regions=max(max_nr_regions, len(rows)),
         schemes=scheme_tables(Context(schemes=tuple(schemes)), 0, len(machine.nodes) or 1),
         columns=columns,
-        view=view_of(Context(targets=(Target(),) * targets), lay_out(TINY), 0, 0),
+        view=dataclasses.replace(
+            view_of(Context(targets=(Target(),) * targets), lay_out(TINY), machine, 0), others=tuple(others)
+        ),
     )
     n = state.n
     n[SAMPLE_US], n[AGGR_US] = 1000, 1000 * samples

@@ -242,3 +242,16 @@ def test_the_plain_method_agrees() -> None:
 def _hot_bytes(session: SimSession) -> float:
     seen = session.snapshot()
     return float(((seen.end - seen.start) * seen.nr_accesses).sum() / 20)
+
+
+@pytest.mark.parametrize("timing", ("time", "work"))
+def test_the_work_that_is_done_is_all_but_what_the_longest_has_left(timing: str) -> None:
+    with backend(timing=timing).start(BOTH, None, 1) as session:
+        seen = [(0.0, session.work_done_ms())]
+        while not session.done:
+            session.advance(0.25)
+            seen.append((session.now_s, session.work_done_ms()))
+    done = [work_ms for _, work_ms in seen]
+    assert done[0] == 0 and done == sorted(done) and done[-1] == BOTH.duration_ms
+    # Without faults the longer one's work goes on evenly, also after the shorter one has ended.
+    assert all(abs(work_ms - 1000 * t_s) <= 0.1 * BOTH.duration_ms for t_s, work_ms in seen)

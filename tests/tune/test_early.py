@@ -11,6 +11,7 @@ from damoos.damon.kdamonds import DOCUMENTED_PAGEOUT, Kdamonds
 from damoos.damon.schemes import ANYTHING, Action, Scheme
 from damoos.errors import StudyError
 from damoos.report import words
+from damoos.report.html import render
 from damoos.tune.early import COURSE_POINTS, Follower, Hopeless, Judge, Rules
 from damoos.tune.objective import Objective
 from damoos.tune.outcome import Outcome, Run, Stopped, Trial
@@ -202,6 +203,7 @@ def test_reports_say_what_was_stopped(studies: Callable[..., Outcome]) -> None:
     count = sum(trial.state == "stopped" for trial in outcome.trials)
     assert words.stopped(outcome).startswith(f"{count} (") and "too slow" in words.stopped(outcome)
     assert trials_csv(outcome).count(",stopped,") == trials_csv(outcome).count("into the run with seed") == count
+    assert "stopped early" in render(outcome) and words.stopped(outcome) in render(outcome)
     assert words.stopped(studies("whole", early_stop=False)) == ""
 
 

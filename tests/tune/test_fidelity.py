@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from damoos.errors import InputError
+from damoos.report import words
+from damoos.report.html import render
 from damoos.tune.fidelity import WHOLE, Fidelity, Ladder, part_of
 from damoos.tune.outcome import Outcome, Trial
 from damoos.tune.outputs import trials_csv
@@ -168,3 +170,11 @@ def test_workload_time_ends_it_too(request_of: RequestOf) -> None:
     outcome = run_study(request_of(**{**SHORT, "trials": 500, "max_workload_time_s": 40.0}))
     spent_s = sum(t.workload_time_s for t in outcome.trials)
     assert 25 < spent_s < 45 and len(outcome.trials) > 20
+
+
+def test_reports_count_what_was_short(request_of: RequestOf, tmp_path: Path) -> None:
+    outcome = run_study(request_of(**SHORT))
+    assert words.trials(outcome) == "27 trials, 24 of them short"
+    assert "trials, 24 of them short" in render(outcome)
+    plain = run_study(request_of(strategy="random", trials=2, study=tmp_path / "plain"))
+    assert words.trials(plain) == "2 trials" and "trials, 2 runs each" in render(plain)

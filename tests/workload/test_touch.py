@@ -162,6 +162,19 @@ def test_a_phase_sleeps_or_waits_without_accesses(tmp_path: Path) -> None:
     assert sleeps["elapsed_ms"] >= 30 and waits["elapsed_ms"] >= 30
 
 
+@pytest.mark.parametrize(
+    "pace", [Pace(timing="time", batch=1000), Pace(accesses_per_ms=100, limit_per_ms=100, batch=1000)]
+)
+def test_who_starts_it_is_told_how_far_a_phase_is(tmp_path: Path, pace: Pace) -> None:
+    text = "a, 4096\n\nlong\n2300\na, 0, 64, 1\n\nshort\n10\na, 0, 64, 1\n"
+    ready, *told, long, short, done = run(text, tmp_path, pace, sync=True)
+    assert [event["event"] for event in (ready, long, short, done)] == ["ready", "phase", "phase", "done"]
+    assert len(told) >= 2 and {event["event"] for event in told} == {"work"}
+    parts = [event["nominal_ms"] for event in told]
+    assert parts == sorted(parts) and parts[0] <= 1600 and parts[-1] <= 2301
+    assert [event["event"] for event in run(text, tmp_path, pace)] == ["ready", "phase", "phase", "done"]
+
+
 def test_resident_memory_is_what_was_touched(tmp_path: Path) -> None:
     # every second page of 64 MiB, then a sleep during which we look
     text = "a, 67108864\nuntouched, 67108864\n\ntouch\n1\na, 0, 8192, 1, wo\n\nlook\n400\n"

@@ -1,11 +1,11 @@
 """Many points get a short run, the best third of them a longer one, the best of these all there is: of nine points each
 the first third of the workload, once; of three the whole, once; of one as many runs as a trial has. Then the next nine.
-A point that goes on keeps the runs that it has. New points come from a Parzen estimator of what the longest runs say.
+A point that goes on keeps its runs. New points come from a Parzen estimator of what the longest runs say.
 
-Trials are counted as they are, short or long: 13 of them take about as long as 3 whole ones of three runs. So give it
-a time (`--max-workload-time`), and trials to spare. A part says what the whole does where the workload settles into
-what it goes on doing; where its phases differ the best may fall in the first round. A command can't be cut: of its runs
-only the number is halved. What short runs give is recorded as `partial` and never named winner.
+Trials are counted whether short or long: 13 take about as long as 3 whole ones of three runs. So give it a time
+(`--max-workload-time`), and trials to spare. A part says what the whole does where a workload soon settles into what it
+goes on doing; elsewhere the best may fall in the first round. A command can't be cut: only the number of its runs is
+halved. What short runs give is recorded as `partial` and never named winner.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Halving that does not trust its short runs: brackets that begin with a ninth of the workload (nine points, of which
-three go on to a third of it and one to the whole), with a third (five points, of which one goes on), and with the whole
-(three points) follow each other. Parts are run once, the whole as often as a trial is. New points come from a Parzen
-estimator of the most faithful runs that there are enough of.
+"""Halving that does not trust its short runs. Brackets follow each other that begin with a ninth of the workload (nine
+points, three go on to a third of it, one to the whole), with a third (five points, one goes on), and with the whole
+(three points). Parts are run once, the whole as often as a trial is. New points come from a Parzen estimator of the
+most faithful runs that there are enough of.
 
 It loses less than `halving` where the beginning of a workload says nothing of the rest, and gains less where it does.
 Give it a time (`--max-workload-time`) and trials to spare: 22 of them take about as long as 6 whole ones of three runs.
