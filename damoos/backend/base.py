@@ -57,7 +57,8 @@ class Session(Protocol):
         """The counters of each scheme so far."""
 
     def placed(self) -> tuple[Placed, ...]:
-        """Where the workload's regions lie in what `snapshot` shows, in the workload's order; empty if not known."""
+        """Where the workload's regions lie in what `snapshot` shows, in the workload's order, of several processes each
+        in its own target; empty if not known."""
 
     def work_done_ms(self) -> float:
         """How much of the workload's nominal time is done for sure by now, ms; 0 where nothing tells."""

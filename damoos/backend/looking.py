@@ -8,7 +8,7 @@ from dataclasses import replace
 from damoos.damon.observed import observe
 from damoos.damon.snapshot import Snapshot
 from damoos.errors import BackendError
-from damoos.workload.masim import MasimWorkload
+from damoos.workload.processes import AnyMasim
 
 from .accuracy import hot_set_percent
 from .base import Session, Workload
@@ -27,6 +27,6 @@ def look(session: Session) -> Snapshot | None:
 def with_observed(result: Result, session: Session, workload: Workload, seen: Sequence[Snapshot]) -> Result:
     """The result with what the looks `seen`, in order, come to. `session` is the run's, not yet closed."""
     known, placed = None, session.placed()
-    if placed and isinstance(workload, MasimWorkload):
+    if placed and isinstance(workload, AnyMasim):
         known = hot_set_percent(workload, placed, result.phases, result.runtime_s, seen)
     return replace(result, observed=observe(seen, known))

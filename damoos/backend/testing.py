@@ -19,10 +19,11 @@ import numpy as np
 from damoos.damon.attrs import Intervals, NrRegions
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.schemes import ANYTHING, AccessPattern, Action, Range, Scheme
-from damoos.damon.snapshot import SchemeStats, Snapshot
+from damoos.damon.snapshot import SchemeStats, Snapshot, side_by_side
 from damoos.errors import BackendError, KdamondsError
 from damoos.units import U32_MAX, U64_MAX
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
+from damoos.workload.processes import AnyMasim, ProcessesWorkload, processes_of
 
 from .base import Backend
 from .result import Result, Samples
@@ -38,6 +39,17 @@ WORKLOAD = MasimWorkload(
     ),
 )
 """8 MiB that are always in use and 16 MiB that are idle from 0.3 s on."""
+
+PROCESSES = ProcessesWorkload(
+    "conformance-processes",
+    (
+        WORKLOAD,
+        dataclasses.replace(
+            WORKLOAD, name="shorter", phases=(Phase("touch one", 2_000, (Pattern("hot", False, 64, 1),)),)
+        ),
+    ),
+)
+"""The same beside a process that ends after two seconds."""
 
 FAST = Intervals(sample_us=2_000, aggr_us=40_000, ops_update_us=1_000_000)
 SLOW = Intervals(sample_us=10_000, aggr_us=200_000, ops_update_us=1_000_000)
@@ -63,8 +75,10 @@ REFUSED_BY_THE_KERNEL = {
 
 class BackendConformance:
     """Tests that hold for any backend. `deterministic`: equal seeds give equal runs. `slack_s`: how late the backend
-    may stop or sample, s beyond one sampling interval of DAMON."""
+    may stop or sample, s beyond one sampling interval of DAMON. `workload`: what runs, `WORKLOAD` or `PROCESSES` where
+    the backend runs several at once."""
 
+    workload: AnyMasim = WORKLOAD
     deterministic = True
     slack_s = 0.01
 
@@ -82,49 +96,49 @@ class BackendConformance:
 
     def test_runs_without_damon(self) -> None:
         backend = self.make_backend()
-        with backend.start(WORKLOAD, None, 1) as session:
+        with backend.start(self.workload, None, 1) as session:
             session.advance(0.5)
             with refused(BackendError):
                 session.snapshot()
             result = session.finish()
-        check_result(result, backend, None, 1)
+        check_result(result, backend, self.workload, None, 1)
         assert result.scheme_stats == () and result.kdamond_cpu_s == 0
         assert not result.samples.nr_regions.any() and result.swap_out_bytes == 0
 
     def test_monitoring_leaves_memory_alone(self) -> None:
         backend, asked = self.make_backend(trace=True), kdamonds_of(WATCH)
-        with backend.start(WORKLOAD, asked, 1) as session:
+        with backend.start(self.workload, asked, 1) as session:
             result = session.finish()
-        check_result(result, backend, asked, 1)
+        check_result(result, backend, self.workload, asked, 1)
         assert result.swap_out_bytes == 0 and result.major_faults == 0
         assert result.kdamond_cpu_s > 0 and result.nr_regions_mean > 0
         assert len(result.scheme_stats) == 1
         stats = result.scheme_stats[0]
         assert stats.nr_tried > 0 and stats.sz_tried > 0
-        check_trace(result)
+        check_trace(result, self.workload)
 
     def test_pageout_saves_memory(self) -> None:
         backend, asked = self.make_backend(trace=True), kdamonds_of(RECLAIM)
         plain, reclaimed = (self._run(backend, kdamonds, 1) for kdamonds in (None, asked))
-        check_result(reclaimed, backend, asked, 1)
+        check_result(reclaimed, backend, self.workload, asked, 1)
         assert len(reclaimed.scheme_stats) == 1
         stats = reclaimed.scheme_stats[0]
         assert 0 < stats.nr_applied <= stats.nr_tried and 0 < stats.sz_applied <= stats.sz_tried
         assert reclaimed.swap_out_bytes >= 8 * MIB
         assert reclaimed.rss_mean_bytes < plain.rss_mean_bytes
-        check_trace(reclaimed)
+        check_trace(reclaimed, self.workload)
 
     def test_a_snapshot_is_ordered_and_covers_the_workload(self) -> None:
-        with self.make_backend().start(WORKLOAD, kdamonds_of(WATCH), 1) as session:
+        with self.make_backend().start(self.workload, kdamonds_of(WATCH), 1) as session:
             for _ in range(4):
                 session.advance(0.25)
                 snapshot = session.snapshot()
                 check_snapshot(snapshot, FAST)
-                footprint = sum(region.sz for region in WORKLOAD.regions)
+                footprint = sum(region.sz for region in self.workload.regions)
                 assert int((snapshot.end - snapshot.start).sum()) >= footprint
 
     def test_stats_only_grow(self) -> None:
-        with self.make_backend().start(WORKLOAD, kdamonds_of(WATCH, RECLAIM), 1) as session:
+        with self.make_backend().start(self.workload, kdamonds_of(WATCH, RECLAIM), 1) as session:
             before = [SchemeStats(), SchemeStats()]
             while not session.done:
                 session.advance(0.5)
@@ -139,7 +153,7 @@ class BackendConformance:
     def test_a_commit_converts_ages_to_the_new_intervals(self) -> None:
         # Kernel: damon_set_attrs() -> damon_update_monitoring_results(); an age is a count of aggregation intervals.
         asked = kdamonds_of(WATCH, intervals=SLOW)
-        with self.make_backend().start(WORKLOAD, kdamonds_of(WATCH), 1) as session:
+        with self.make_backend().start(self.workload, kdamonds_of(WATCH), 1) as session:
             session.advance(1.8)
             assert oldest_s(session.snapshot()) > 0.9
             assert session.commit(asked) == asked
@@ -151,7 +165,7 @@ class BackendConformance:
         assert result.applied == asked
 
     def test_a_commit_changes_schemes_online(self) -> None:
-        with self.make_backend().start(WORKLOAD, kdamonds_of(WATCH), 1) as session:
+        with self.make_backend().start(self.workload, kdamonds_of(WATCH), 1) as session:
             session.advance(1.5)
             session.commit(kdamonds_of(WATCH, RECLAIM))
             result = session.finish()
@@ -164,10 +178,10 @@ class BackendConformance:
         backend = self.make_backend()
         for bad in REFUSED_BY_THE_KERNEL.values():
             with refused(KdamondsError):
-                backend.start(WORKLOAD, bad, 1).close()
+                backend.start(self.workload, bad, 1).close()
 
     def test_a_refused_commit_changes_nothing(self) -> None:
-        with self.make_backend().start(WORKLOAD, kdamonds_of(WATCH), 1) as session:
+        with self.make_backend().start(self.workload, kdamonds_of(WATCH), 1) as session:
             session.advance(0.5)
             for bad in REFUSED_BY_THE_KERNEL.values():
                 with refused(KdamondsError):
@@ -178,16 +192,16 @@ class BackendConformance:
         assert result.applied == kdamonds_of(WATCH)
 
     def test_the_work_that_is_done_grows_to_all_of_it(self) -> None:
-        with self.make_backend().start(WORKLOAD, None, 1) as session:
+        with self.make_backend().start(self.workload, None, 1) as session:
             done = [session.work_done_ms()]
             while not session.done:
                 session.advance(0.5)
                 done.append(session.work_done_ms())
-        assert 0 <= done[0] and done == sorted(done) and done[-1] == WORKLOAD.duration_ms
+        assert 0 <= done[0] and done == sorted(done) and done[-1] == self.workload.duration_ms
 
     def test_advance_stops_in_time_and_at_the_end(self) -> None:
         late = FAST.sample_us / 1e6 + self.slack_s
-        with self.make_backend().start(WORKLOAD, kdamonds_of(WATCH), 1) as session:
+        with self.make_backend().start(self.workload, kdamonds_of(WATCH), 1) as session:
             taken = [session.advance(0.5), session.advance(0.5)]
             assert not session.done
             assert all(times.t_s[-1] <= until + late for times, until in zip(taken, (0.5, 1.0), strict=True))
@@ -202,14 +216,14 @@ class BackendConformance:
 
     def test_finish_and_close_may_be_repeated(self) -> None:
         backend = self.make_backend()
-        session = backend.start(WORKLOAD, kdamonds_of(WATCH), 1)
+        session = backend.start(self.workload, kdamonds_of(WATCH), 1)
         assert same(session.finish(), session.finish())
         session.close()
         session.close()
 
     def test_a_failed_session_leaves_the_backend_usable(self) -> None:
         backend = self.make_backend()
-        with refused(ZeroDivisionError), backend.start(WORKLOAD, kdamonds_of(WATCH), 1) as session:
+        with refused(ZeroDivisionError), backend.start(self.workload, kdamonds_of(WATCH), 1) as session:
             session.advance(0.2)
             raise ZeroDivisionError
         self._run(backend, kdamonds_of(WATCH), 1)
@@ -226,7 +240,7 @@ class BackendConformance:
         if not self.deterministic:
             return
         backend, asked = self.make_backend(trace=True), kdamonds_of(RECLAIM)
-        with backend.start(WORKLOAD, asked, 1) as session:
+        with backend.start(self.workload, asked, 1) as session:
             while not session.done:
                 session.advance(0.37)
                 session.snapshot()
@@ -234,7 +248,7 @@ class BackendConformance:
         assert same(paused, self._run(backend, asked, 1))
 
     def _run(self, backend: Backend, kdamonds: Kdamonds | None, seed: int) -> Result:
-        with backend.start(WORKLOAD, kdamonds, seed) as session:
+        with backend.start(self.workload, kdamonds, seed) as session:
             return session.finish()
 
 
@@ -248,17 +262,23 @@ def refused(kind: type[Exception]) -> Iterator[None]:
     raise AssertionError(f"{kind.__name__} was not raised")
 
 
-def check_result(result: Result, backend: Backend, asked: Kdamonds | None, seed: int) -> None:
-    """Fails unless a result of `WORKLOAD` says what was asked for and its figures agree with each other."""
-    assert (result.workload, result.backend, result.seed) == (WORKLOAD.name, backend.name, seed)
+def check_result(result: Result, backend: Backend, workload: AnyMasim, asked: Kdamonds | None, seed: int) -> None:
+    """Fails unless a result of `workload` says what was asked for and its figures agree with each other."""
+    assert (result.workload, result.backend, result.seed) == (workload.name, backend.name, seed)
     assert result.time_kind == backend.probe().time_kind and result.machine
     assert result.asked == asked and result.applied == asked
     assert 0 < result.rss_mean_bytes <= result.rss_peak_bytes
     assert 0 <= result.rss_last_bytes <= result.rss_peak_bytes
     assert result.runtime_s > 0 and result.kdamond_cpu_s >= 0
-    assert [phase.name for phase in result.phases] == [phase.name for phase in WORKLOAD.phases]
     assert all(phase.elapsed_ms > 0 and phase.accesses > 0 for phase in result.phases)
-    np.testing.assert_allclose(sum(phase.elapsed_ms for phase in result.phases), 1e3 * result.runtime_s, rtol=0.01)
+    processes, left, took_ms = processes_of(workload), list(result.phases), list[float]()
+    for process in processes:
+        own, left = left[: len(process.phases)], left[len(process.phases) :]
+        of = f"{process.name}: " if len(processes) > 1 else ""
+        assert [phase.name for phase in own] == [of + phase.name for phase in process.phases]
+        took_ms.append(sum(phase.elapsed_ms for phase in own))
+    assert not left
+    np.testing.assert_allclose(max(took_ms), 1e3 * result.runtime_s, rtol=0.01)
 
     samples = result.samples
     columns = [getattr(samples, field.name) for field in dataclasses.fields(Samples)]
@@ -273,7 +293,9 @@ def check_result(result: Result, backend: Backend, asked: Kdamonds | None, seed:
 
 
 def check_snapshot(snapshot: Snapshot, intervals: Intervals) -> None:
-    """Fails unless the regions are sorted, apart, whole pages, and their counters possible under `intervals`."""
+    """Fails unless the regions of each target are sorted, apart, whole pages, and their counters possible under
+    `intervals`."""
+    snapshot = side_by_side(snapshot)
     assert (snapshot.sample_us, snapshot.aggr_us) == (intervals.sample_us, intervals.aggr_us)
     assert snapshot.start.size >= 3 and snapshot.start[0] >= 0
     assert (snapshot.start < snapshot.end).all()
@@ -284,8 +306,9 @@ def check_snapshot(snapshot: Snapshot, intervals: Intervals) -> None:
     assert snapshot.age.min() >= 0
 
 
-def check_trace(result: Result) -> None:
-    """Fails unless a trace's regions are sorted, apart and inside the address space; without a trace passes."""
+def check_trace(result: Result, workload: AnyMasim) -> None:
+    """Fails unless a trace's regions are sorted, apart and inside the address space of each target; without a trace
+    passes."""
     trace = result.trace
     if trace is None:
         return
@@ -295,10 +318,14 @@ def check_trace(result: Result) -> None:
     end_page = trace.start_page + trace.pages
     inside = np.ones(trace.pages.size, bool)
     inside[trace.offset[:-1]] = False
-    assert (trace.start_page[1:] >= end_page[:-1])[inside[1:]].all()
+    target = np.zeros(trace.pages.size, np.int64) if trace.target is None else trace.target
+    ordered = (target[1:] > target[:-1]) | (target[1:] == target[:-1]) & (trace.start_page[1:] >= end_page[:-1])
+    assert ordered[inside[1:]].all()
     assert trace.start_page.min() >= min(page for _, page, _ in trace.maps)
     assert end_page.max() <= max(page + pages for _, page, pages in trace.maps)
-    assert [name for name, _, _ in trace.areas] == [region.name for region in WORKLOAD.regions]
+    if len(processes_of(workload)) > 1:
+        return
+    assert [name for name, _, _ in trace.areas] == [region.name for region in workload.regions]
     assert min(page for _, page, _ in trace.areas) == 0
 
 

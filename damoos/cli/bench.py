@@ -37,7 +37,7 @@ def bench(
         Path | None,
         typer.Argument(
             metavar="EXPERIMENT",
-            help="A file that says what is compared, or its folder: see docs/strategies.md.",
+            help="A file that says what is compared, or its folder: see docs/experiments.md.",
             show_default=False,
         ),
     ] = None,
@@ -84,9 +84,7 @@ def bench(
     ] = None,
     ray: Annotated[
         str | None,
-        typer.Option(
-            metavar="WHERE", help="Run on Ray: local, or the address of a cluster (pip install 'damoos[sweep]')."
-        ),
+        typer.Option(metavar="WHERE", help="Run on Ray: local, or the address of a cluster; needs the extra sweep."),
     ] = None,
     publish: Annotated[
         bool, typer.Option("--publish", help="Put leaderboard.md and results.json beside the experiment, too.")

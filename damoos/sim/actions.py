@@ -15,7 +15,7 @@ from .moving import move_noted, note_moved
 from .ops_filters import passing_pages, passing_share, passing_stretch
 from .others import act_on_others
 from .phases import is_running
-from .processes import advance_closely_together, advance_steadily_together, steady_together
+from .processes import advance_together, steady_together
 from .recorder import elapse
 from .rng import WORKLOAD, binomial
 from .state import (
@@ -285,10 +285,10 @@ def work(st):
             return
         share = 0.5 if shared else 1.0
         wall = min(left / share, _STEADY_SLICE_US)
-        if steady_together(st, _ONE, wall, share) == 1:
-            advance_steadily_together(st, _ONE, wall, share)
-        else:
-            wall = advance_closely_together(st, min(wall, _SLICE_US), share)
+        n = steady_together(st, _ONE, wall, share)
+        if n == 0:
+            wall = min(wall, _SLICE_US)
+        wall = advance_together(st, n, wall, share)
         if st.n[DONE] == 1:
             return
         left -= wall * share

@@ -19,7 +19,7 @@ from .jit import entry, kernel
 from .lru import is_filling, relieve
 from .monitor import check_accesses, check_each
 from .phases import is_running
-from .processes import advance_closely_together, advance_steadily_together, begin_all, owe, steady_together
+from .processes import advance_together, begin_all, owe, steady_together
 from .recorder import buffers_full, elapse, last_sample, show, trace_aggregation
 from .regions import (
     apply_min_nr_regions,
@@ -77,6 +77,8 @@ from .tiers import refresh_rates
 from .watermarks import update_activations
 
 _NO_DAMON_STEP_US = 5_000.0
+# As a numpy integer, so that functions are not compiled again for the literal 0.
+_NONE = np.int64(0)
 _STRETCH_US = 250_000.0
 """Longest stretch that passes at once. It does not depend on when the caller wants to look: pausing changes nothing."""
 _ROOM = 400
@@ -140,10 +142,7 @@ def _workload_alone(st, most_us):
     if is_filling(st):
         left = min(left, _NO_DAMON_STEP_US)
     n = steady_together(st, int(left / _NO_DAMON_STEP_US), _NO_DAMON_STEP_US, share)
-    if n > 0:
-        advance_steadily_together(st, n, _NO_DAMON_STEP_US, share)
-    else:
-        advance_closely_together(st, min(left, _NO_DAMON_STEP_US), share)
+    advance_together(st, n, min(left, _NO_DAMON_STEP_US), share)
     if st.c[C_LIMIT_PAGES] > 0.0:
         relieve(st)
 
@@ -170,18 +169,15 @@ def _sample(st, n):
         if done == 0:
             n = min(n, max(1, int(min(_STRETCH_US, _ROOM * st.f[SAMPLE_EVERY]) / wall)))
         if st.n[EXACT] == 1:
-            advance_closely_together(st, wall, share)
+            advance_together(st, _NONE, wall, share)
             check_each(st)
             mark_checked(st, np.int64(1))
             st.f[KDAMOND_CPU] += cpu
             done += 1
             continue
         m = steady_together(st, np.int64(1) if is_filling(st) else n - done, wall, share)
-        if m == 0:
-            m = 1
-            advance_closely_together(st, wall, share)
-        else:
-            advance_steadily_together(st, m, wall, share)
+        advance_together(st, m, wall, share)
+        m = max(m, 1)
         check_accesses(st, m)
         mark_checked(st, m)
         st.f[KDAMOND_CPU] += cpu * m

@@ -65,25 +65,9 @@ def steady_together(st, wanted, interval_us, cpu_share):
 
 
 @kernel
-def advance_steadily_together(st, n, interval_us, cpu_share):
-    """Lets all processes run for `n` sampling intervals found by `steady_together`."""
-    count = st.process_n.shape[0]
-    share = _share_of_each(st, cpu_share)
-    start = st.f[NOW]
-    for c in range(count):
-        if count == 1 or _enter(st, c):
-            st.f[NOW] = start
-            advance_steadily(st, n, interval_us, share)
-            if count > 1:
-                _leave(st, c)
-    if count > 1:
-        _settle(st, start, n * interval_us)
-
-
-@kernel
-def advance_closely_together(st, interval_us, cpu_share):
-    """Lets all processes run for one sampling interval followed closely, less if the last one ends before; returns the
-    time that passed, µs."""
+def advance_together(st, n, interval_us, cpu_share):
+    """Lets all processes run: for `n` sampling intervals found by `steady_together`, or with none for one followed
+    closely, less if the last process ends before. Returns the time that passed, µs."""
     count = st.process_n.shape[0]
     share = _share_of_each(st, cpu_share)
     start = st.f[NOW]
@@ -91,12 +75,16 @@ def advance_closely_together(st, interval_us, cpu_share):
     for c in range(count):
         if count == 1 or _enter(st, c):
             st.f[NOW] = start
-            passed = max(passed, advance_closely(st, interval_us, share))
+            if n > 0:
+                advance_steadily(st, n, interval_us, share)
+                passed = n * interval_us
+            else:
+                passed = max(passed, advance_closely(st, interval_us, share))
             if count > 1:
                 _leave(st, c)
-    if count == 1:
-        return passed
-    return _settle(st, start, passed)
+    if count > 1:
+        _settle(st, start, passed)
+    return passed
 
 
 @kernel
@@ -129,7 +117,7 @@ def _leave(st, c):
 
 @kernel
 def _settle(st, start, us):
-    # All processes have passed `us` since `start`, or ended; returns that time.
+    # All processes have passed `us` since `start`, or ended.
     alive = running = 0
     for c in range(st.process_n.shape[0]):
         if st.process_n[c, DONE - PHASE] == 0:
@@ -145,7 +133,6 @@ def _settle(st, start, us):
     st.n[NR_ALIVE], st.n[NR_RUNNING], st.n[DONE], st.n[MUTED] = alive, running, alive == 0, 0
     st.f[NOW] = start
     elapse(st, us)
-    return us
 
 
 @kernel

@@ -235,13 +235,16 @@ class SimSession:
         return tuple(found)
 
     def placed(self) -> tuple[Placed, ...]:
-        """Where the workload's regions lie; of several processes, whose addresses are the same, nothing."""
-        if len(self._processes) > 1:
+        """Where the workload's regions lie; in physical memory in too many pieces to be told."""
+        if self._physical:
             return ()
-        base, layout = self._layout.base_address, self._layout
-        regions = self._processes[0].regions
-        spans = [(r, layout.areas[a]) for r, a in zip(regions, layout.region_area, strict=True)]
-        return tuple((r.name, area.start * PAGE + base, area.start * PAGE + base + r.sz) for r, area in spans)
+        found, areas = [], iter(self._layout.region_area)
+        for c, process in enumerate(self._processes):
+            base = self._layout.base_address - c * SPAN * PAGE
+            for region in process.regions:
+                start = self._layout.areas[next(areas)].start * PAGE + base
+                found.append((region.name, start, start + region.sz))
+        return tuple(found)
 
     def work_done_ms(self) -> float:
         """All but what the process that has most to do has left; see `outcome.work_left_ms`."""

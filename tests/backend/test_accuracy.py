@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.snapshot import Snapshot
 from damoos.sim.backend import open_sim
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
+from damoos.workload.processes import ProcessesWorkload
 
 MIB = 2**20
 BASE = 0x7000_0000_0000
@@ -77,3 +80,26 @@ def test_more_regions_know_more_on_the_simulator() -> None:
         assert known is not None
         found.append(known)
     assert 20 < found[0] < found[1] <= 100
+
+
+def test_of_several_processes_each_is_known_by_its_target() -> None:
+    def program(name: str, seconds: int, hot: int) -> MasimWorkload:
+        regions = (Region("hot", hot * MIB), Region("cold", 48 * MIB))
+        first = Phase("all", 200, tuple(Pattern(region.name, False, 4096, 1) for region in regions))
+        return MasimWorkload(name, regions, (first, Phase("some", seconds * 1000, (Pattern("hot", False, 4096, 1),))))
+
+    both = ProcessesWorkload("both", (program("long", 8, 16), program("short", 3, 32)))
+    looks = []
+    with open_sim("nvme-swap").start(both, Kdamonds.of(), 1) as session:
+        while not session.done:
+            session.advance(0.5)
+            if not session.done:
+                looks.append(session.snapshot())
+        result, placed = session.finish(), session.placed()
+    assert [name for name, _, _ in placed] == ["hot", "cold"] * 2
+    known = hot_set_percent(both, placed, result.phases, result.runtime_s, looks)
+    assert known is not None and known > 75
+    # Taken for each other's, they are known much worse.
+    swapped = [dataclasses.replace(look, target=1 - look.target) for look in looks]
+    wrong = hot_set_percent(both, placed, result.phases, result.runtime_s, swapped)
+    assert wrong is not None and wrong < known - 15

@@ -2,7 +2,7 @@
 
 from damoos.backend.base import Backend
 from damoos.backend.registry import open_backend
-from damoos.backend.testing import BackendConformance
+from damoos.backend.testing import PROCESSES, BackendConformance
 
 
 class TestZram(BackendConformance):
@@ -16,5 +16,12 @@ class TestZramByTime(BackendConformance):
 
 
 class TestVmLab(BackendConformance):
+    def make_backend(self, *, trace: bool = False) -> Backend:
+        return open_backend("sim:vm-lab", trace=trace)
+
+
+class TestProcesses(BackendConformance):
+    workload = PROCESSES
+
     def make_backend(self, *, trace: bool = False) -> Backend:
         return open_backend("sim:vm-lab", trace=trace)

@@ -139,3 +139,19 @@ def test_the_order_of_courses_is_mixed_and_fixed(tmp_path: Path) -> None:
     matrix = load_matrix(write_matrix(tmp_path))
     names = [job.strategy for job in jobs_of(matrix)]
     assert names == [job.strategy for job in jobs_of(matrix)] and len(set(names[:8])) > 1
+
+
+def test_who_stops_in_threads_lets_no_further_run_begin() -> None:
+    engine = HereEngine(threads=2)
+    begun: list[int] = []
+
+    def work(job: int) -> int:
+        begun.append(job)
+        if job > 1:
+            engine.stop.wait(30)
+        return job
+
+    running = engine.run(work, range(9))
+    assert next(running) in (0, 1)
+    running.close()
+    assert engine.stop.is_set() and len(begun) <= 5
