@@ -94,7 +94,7 @@ def advance_steadily(st, n, interval_us, cpu_share):
     per_interval = accesses / n
     undisturbed = interval_us * rate_now(st, ph, cpu_share)
     if per_interval < 0.999 * undisturbed:
-        # What DAMON can see is rounded to about 1 % when faults slow the workload, so that tables stay valid.
+        # What DAMON can see is rounded to about 1 % when faults slow the workload, so that it stays valid.
         slowdown = math.log(per_interval / undisturbed) * 100.0
         if abs(slowdown - st.f[SLOWDOWN]) > 1.0:
             st.f[SLOWDOWN] = math.floor(slowdown + 0.5)
