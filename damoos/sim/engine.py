@@ -118,7 +118,7 @@ def iteration(st):
         wall = _coarse_sleep(st, sleep) + math.floor(busy / st.c[C_TICK]) * st.c[C_TICK]
     else:
         # In steps of a five-hundredth of the interval, kept while they are within a step: far below the noise of real
-        # wake-ups, and tables of hit counts stay valid from one aggregation to the next.
+        # wake-ups, and what DAMON can see stays valid from one aggregation to the next.
         step = sleep / 500.0
         over = (st.c[C_SLACK] + busy) / step
         if abs(over - st.f[OVERSLEPT]) > 1.0:

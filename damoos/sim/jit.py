@@ -19,6 +19,7 @@ from typing import Any
 
 import numba
 from llvmlite.binding import Linkage
+from numba import types
 from numba.core import typed_passes, untyped_passes
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase
@@ -76,7 +77,8 @@ class _WholeLibrary(JITCodeLibrary):
         for function in self._final_module.functions:
             if not function.is_declaration and function.linkage == Linkage.linkonce_odr:
                 function.linkage = Linkage.internal
-        passes, builder = self._codegen._module_pass_manager()
+        # What the third level and vectors outside loops add takes a fifth of the time and makes nothing faster.
+        passes, builder = self._codegen._module_pass_manager(opt=2, slp_vectorize=False)
         passes.run(self._final_module, builder)
 
 
@@ -94,6 +96,20 @@ class _Compiler(CompilerBase):
         return [passes]
 
 
+def _remembered(resolve: Callable[..., Any]) -> Callable[..., Any]:
+    # What numba's operators and builtins are for given types, which it tries out anew each time.
+    known: dict[tuple[Any, ...], Any] = {}
+
+    def get_call_type(self: Any, context: Any, args: tuple[Any, ...], kws: dict[str, Any]) -> Any:
+        key = (self, args, tuple(kws.items()))
+        found = known.get(key)
+        if found is None:
+            found = known[key] = (resolve(self, context, args, kws), self)
+        return found[0]
+
+    return get_call_type
+
+
 class _PartCompiler(_Compiler):
     library = _PartLibrary
 
@@ -105,9 +121,13 @@ class _WholeCompiler(_Compiler):
         # All that is compiled for it is kept until it is done: there is no garbage to look for.
         was_on = gc.isenabled()
         gc.disable()
+        builtin: Any = types.Function
+        resolve = builtin.get_call_type
+        builtin.get_call_type = _remembered(resolve)
         try:
             return super().compile_extra(function)
         finally:
+            builtin.get_call_type = resolve
             if was_on:
                 gc.enable()
 
@@ -116,7 +136,6 @@ _PASSES = (
     untyped_passes.TranslateByteCode,
     untyped_passes.FixupArgs,
     untyped_passes.IRProcessing,
-    untyped_passes.GenericRewrites,
     untyped_passes.ReconstructSSA,
     typed_passes.NopythonTypeInference,
     typed_passes.PreLowerStripPhis,

@@ -4,6 +4,10 @@ DAMON checks one page of each region in each sampling interval, drawn anew at ra
 these intervals the checks of a region are independent, so the sum over n intervals is drawn at once: Binomial(n, p)
 with p the mean over the region's pages. `check_each` does it check by check and is kept as the oracle.
 Kernel: mm/damon/vaddr.c damon_va_prepare_access_checks(), damon_va_check_accesses(); 7.3.
+
+The binomial numbers of all regions are drawn side by side, without a jump that depends on a draw, so that several
+regions share an instruction. The checks of a region are the bits of a word; binary digits of their uniform numbers are
+drawn, first digit first, for those checks whose numbers don't differ from p yet.
 """
 
 from __future__ import annotations
@@ -14,123 +18,134 @@ import numpy as np
 
 from .jit import kernel
 from .regions import sampled_end
-from .rng import GOLDEN, MONITOR, below, binomial, binomial_of_few, by_inversion, mixed, uniform, unit
-from .state import CUR, DRAW_SLOTS, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED
+from .rng import GOLDEN, MONITOR, below, binomial, mixed, ones, uniform
+from .state import CUR, MAX_NR_ACCESSES, NR_REGIONS, NR_SAMPLED, SIDE_BY_SIDE
 
-_OFTEN = 24
-"""Draws for the same (n, p) after which a table pays."""
-_ONE, _OPEN = 2.0**32, 255
-"""In a table: a share of 1; another value that is not chosen yet."""
-_MOSTLY_ALIKE = 0.5
-"""Below that many expected hits, or misses, one uniform number mostly tells that there are none."""
-_LOW32 = np.uint64(0xFFFFFFFF)
-_LOW8 = np.uint64(0xFF)
-_S32, _S8 = np.uint64(32), np.uint64(8)
+_AT_ONCE, _MANY = 21, 105
+"""Checks of a region that a word has three digits for; from how many on one draw for all of them takes less time."""
+_NONE, _ONE, _S1, _S63 = (np.uint64(x) for x in (0, 1, 1, 63))
+_DIGITS = 9
+"""That many are drawn for all checks; they leave one region in twenty undecided."""
+_TO_DIGITS, _S11 = 2.0**53, np.uint64(11)
+_SECOND, _THIRD, _DRAWN = (np.uint64(x) for x in (_AT_ONCE, 2 * _AT_ONCE, _DIGITS))
 
 
 @kernel
-def _draw(rng, n, p):
-    if n > 64 or n * min(p, 1.0 - p) < _MOSTLY_ALIKE:
-        return binomial(rng, MONITOR, n, p)
-    return binomial_of_few(rng, MONITOR, n, p)
+def check_accesses(st, n):
+    """Adds to each region's nr_accesses the hits of `n` sampling intervals that the workload has just run through."""
+    hits, count = st.nr_accesses[st.n[CUR]], st.n[NR_REGIONS]
+    v = 0
+    for i in range(0, count, SIDE_BY_SIDE):
+        stop = min(i + SIDE_BY_SIDE, count)
+        v, any_chance = _find_chances(st, n, i, stop, v)
+        if not any_chance:
+            continue
+        if n < _MANY:
+            for first in range(0, n, _AT_ONCE):
+                _draw_some(st, hits, i, stop - i, first)
+        else:
+            for j in range(stop - i):
+                hits[i + j] += binomial(st.rng, MONITOR, st.checks[j], st.chance[j])
+    greatest = 0
+    for i in range(count):
+        greatest = max(greatest, hits[i])
+    st.n[MAX_NR_ACCESSES] = greatest
+    st.n[NR_SAMPLED] += count * n
 
 
 @kernel
-def _draw_inside(st, a, hits, first, stop):
-    # Draws for the regions `first` to `stop`, which lie in area a.
-    n, p = st.hit_n[a], st.hit_p[a]
-    if n <= 0 or p <= 0.0:
-        return
-    q = min(p, 1.0 - p)
-    if q <= 0.0:
-        for i in range(first, stop):
-            hits[i] += n
-    elif n * q < _MOSTLY_ALIKE:
-        _draw_mostly_alike(st, hits, first, stop, n, p, q)
-    elif n < DRAW_SLOTS and _has_table(st, a, stop - first):
-        _draw_by_table(st, hits, first, stop, n, st.draw_table[a])
-    else:
-        for i in range(first, stop):
-            hits[i] += _draw(st.rng, n, p)
+def _find_chances(st, n, begin, count, v):
+    # For regions `begin` to `count` how many checks find an access with which chance, below 1; those that surely do are
+    # counted here. `v`: a piece at or before the first of them. Returns that of the last, and whether to draw anything.
+    start, end, hits = st.start[st.n[CUR]], st.end[st.n[CUR]], st.nr_accesses[st.n[CUR]]
+    view_start, view_end, view_area, sweep = st.view_start, st.view_end, st.view_area, st.sweep_pages
+    chance, checks = st.chance, st.checks
+    any_chance = 0.0
+    i = begin
+    while i < count:
+        s, e = start[i], end[i]
+        while v < view_end.size and view_end[v] <= s:
+            v += 1
+        p, tried, stop = 0.0, n, e
+        if v < view_end.size and view_start[v] < e:
+            a = view_area[v]
+            if view_start[v] <= s and e <= view_end[v] and sweep[a] == 0.0:
+                # So do the regions up to the end of the piece.
+                p, tried, stop = st.hit_p[a], st.hit_n[a], view_end[v]
+            else:
+                p = _chance_across(st, hits, i, v, s, sampled_end(st, s, e), n)
+        sure = 0
+        if p >= 1.0:
+            p, sure = 0.0, tried
+        any_chance += p
+        while i < count and end[i] <= stop:
+            chance[i - begin], checks[i - begin] = p, tried
+            hits[i] += sure
+            i += 1
+    return v, any_chance > 0.0
 
 
 @kernel
-def _draw_mostly_alike(st, hits, first, stop, n, p, q):
-    # One uniform number mostly tells that all n checks are hits, or none is.
-    most = n if p > 0.5 else 0
-    sure = 1.0 - n * q
+def _chance_across(st, hits, i, v, s, e, n):
+    # Of region i over several areas, or one that a slow sweep passes: from its pages [s, e); `v` is the first of their
+    # pieces. What a sweep leaves is counted here, with the other hits.
+    expected, swept = 0.0, 0
+    lo = max(s, st.view_start[v])
+    while lo < e:
+        a, hi = st.view_area[v], min(e, st.view_end[v])
+        expected += (hi - lo) * (st.hit_p[a] * st.hit_n[a])
+        if st.sweep_pages[a] > 0.0:
+            shift = st.view_page[v] - st.view_start[v] - st.area_start[a]
+            swept += _swept_hits(st, a, lo + shift, hi + shift, float(e - s), n)
+        v += 1
+        lo = st.view_start[v] if v < st.view_start.size else e
+    p = expected / ((e - s) * n)
+    if swept > 0:
+        hits[i] += min(n, swept + binomial(st.rng, MONITOR, n, p))
+        return 0.0
+    return p
+
+
+@kernel
+def _draw_some(st, hits, begin, count, first):
+    # Hits of `count` regions from `begin` on among the checks from `first` on, as many as a word has digits for.
+    chance, checks, undecided = st.chance, st.checks, st.undecided
     z = st.rng[MONITOR]
-    for i in range(first, stop):
-        z += GOLDEN
-        u = unit(mixed(z))
-        hits[i] += most
-        if u >= sure:
-            k = by_inversion(u, n, q)
-            hits[i] += k if most == 0 else -k
+    for i in range(count):
+        digits = np.uint64(np.int64(chance[i] * _TO_DIGITS)) << _S11
+        n = min(max(checks[i] - first, 0), _AT_ONCE)
+        hit, left = _NONE, (_ONE << np.uint64(n)) - _ONE
+        hit, left, digits = _three_digits(z, hit, left, digits)
+        hit, left, digits = _three_digits(z + GOLDEN, hit, left, digits)
+        hit, left, digits = _three_digits(z + GOLDEN + GOLDEN, hit, left, digits)
+        z += GOLDEN + GOLDEN + GOLDEN
+        hits[begin + i] += ones(hit)
+        undecided[i] = left if digits != _NONE else _NONE
+    for i in range(count):
+        left = undecided[i]
+        if left != _NONE:
+            digits = np.uint64(np.int64(chance[i] * _TO_DIGITS)) << (_S11 + _DRAWN)
+            hit = _NONE
+            while left != _NONE and digits != _NONE:
+                hit, left, digits = _digit(mixed(z), hit, left, digits)
+                z += GOLDEN
+            hits[begin + i] += ones(hit)
     st.rng[MONITOR] = z
 
 
 @kernel
-def _has_table(st, a, more):
-    # Whether there is a table for the (n, p) of area a, for which `more` draws are to be made now.
-    n, p = st.hit_n[a], st.hit_p[a]
-    if st.draw_n[a] != n or st.draw_p[a] != p:
-        st.draw_n[a], st.draw_p[a], st.draw_uses[a] = n, p, 0
-    if st.draw_uses[a] < _OFTEN:
-        st.draw_uses[a] += more
-        if st.draw_uses[a] < _OFTEN:
-            return False
-        _tabulate(st.draw_table[a], n, p)
-    return True
+def _three_digits(z, hit, left, digits):
+    drawn = mixed(z)
+    hit, left, digits = _digit(drawn, hit, left, digits)
+    hit, left, digits = _digit(drawn >> _SECOND, hit, left, digits)
+    return _digit(drawn >> _THIRD, hit, left, digits)
 
 
 @kernel
-def _draw_by_table(st, hits, first, stop, n, table):
-    slots = np.uint64(n + 1)
-    z = st.rng[MONITOR]
-    for i in range(first, stop):
-        z += GOLDEN
-        # The upper half of the random number chooses a slot and, by what is left, one of its two values.
-        x = (mixed(z) >> _S32) * slots
-        slot = x >> _S32
-        entry = table[slot]
-        hits[i] += np.int64(slot if (x & _LOW32) < (entry >> _S8) else entry & _LOW8)
-    st.rng[MONITOR] = z
-
-
-@kernel
-def _tabulate(table, n, p):
-    # An alias table (Walker 1977) of Binomial(n, p). A slot's entry is the share of its own value, in units of 2^-32,
-    # and in the low 8 bits the slot's other value. Shares are whole numbers that add up, so that no slot is left over.
-    slots = n + 1
-    q = p if p <= 0.5 else 1.0 - p
-    odds = q / (1.0 - q)
-    # From the side where the first probability can't underflow.
-    share = math.exp(n * math.log1p(-q)) * slots * _ONE
-    left, greatest, mode = slots << 32, 0, 0
-    for i in range(slots):
-        whole = np.int64(share + 0.5)
-        k = i if p <= 0.5 else n - i
-        table[k] = np.uint64(whole << 8 | _OPEN)
-        left -= whole
-        if whole > greatest:
-            greatest, mode = whole, k
-        share *= odds * (n - i) / (i + 1)
-    table[mode] = np.uint64((greatest + left) << 8 | _OPEN)
-    # Slots below 1 are filled up from those above, which is followed from the left.
-    big = 0
-    for i in range(slots):
-        small = i
-        while small >= 0:
-            entry = np.int64(table[small])
-            if entry >> 8 >= 1 << 32 or entry & 255 != _OPEN:
-                break
-            while np.int64(table[big]) >> 8 <= 1 << 32:
-                big += 1
-            table[small] = np.uint64((entry | 255) - 255 + big)
-            table[big] -= np.uint64(((1 << 32) - (entry >> 8)) << 8)
-            # A slot left of i that fell below 1 must be filled now, it will not be visited again.
-            small = big if big < i else -1
+def _digit(drawn, hit, left, digits):
+    # The next digit of each check in `left`: below p's it is a hit, above it none, else undecided.
+    of_p = _NONE - (digits >> _S63)
+    return hit | (left & ~drawn & of_p), left & ~(drawn ^ of_p), digits << _S1
 
 
 @kernel
@@ -153,54 +168,6 @@ def _swept_hits(st, a, lo, hi, size, n):
     if uniform(st.rng, MONITOR) < expected - times:
         times += 1
     return min(n, binomial(st.rng, MONITOR, times, step / size))
-
-
-@kernel
-def check_accesses(st, n):
-    """Adds to each region's nr_accesses the hits of `n` sampling intervals that the workload has just run through."""
-    cur, count = st.n[CUR], st.n[NR_REGIONS]
-    start, end, hits = st.start[cur], st.end[cur], st.nr_accesses[cur]
-    view_start, view_end, view_area, sweep = st.view_start, st.view_end, st.view_area, st.sweep_pages
-    v = i = 0
-    while i < count:
-        s, e = start[i], end[i]
-        while v < view_end.size and view_end[v] <= s:
-            v += 1
-        if v == view_end.size:
-            break
-        first = i
-        i += 1
-        if view_start[v] <= s and e <= view_end[v] and sweep[view_area[v]] == 0.0:
-            stop = view_end[v]
-            while i < count and end[i] <= stop:
-                i += 1
-            _draw_inside(st, view_area[v], hits, first, i)
-        elif view_start[v] < e:
-            hits[first] += _draw_across(st, v, s, sampled_end(st, s, e), n)
-    greatest = 0
-    for i in range(count):
-        greatest = max(greatest, hits[i])
-    st.n[MAX_NR_ACCESSES] = greatest
-    st.n[NR_SAMPLED] += count * n
-
-
-@kernel
-def _draw_across(st, v, s, e, n):
-    # A draw for a region over several areas, or one that a slow sweep passes: from pages [s, e) of it; `v` is the first
-    # of their pieces.
-    expected, swept = 0.0, 0
-    while v < st.view_start.size and st.view_start[v] < e:
-        a = st.view_area[v]
-        lo, hi = max(s, st.view_start[v]), min(e, st.view_end[v])
-        expected += (hi - lo) * st.hit_p[a] * st.hit_n[a]
-        if st.sweep_pages[a] > 0.0:
-            shift = st.view_page[v] - st.view_start[v] - st.area_start[a]
-            swept += _swept_hits(st, a, lo + shift, hi + shift, float(e - s), n)
-        v += 1
-    p = expected / ((e - s) * n)
-    if p > 0.0:
-        swept += _draw(st.rng, n, min(p, 1.0))
-    return min(n, swept)
 
 
 @kernel

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .jit import kernel
-from .rng import GOLDEN, SPLIT, below, mixed
+from .rng import GOLDEN, SPLIT, mixed
 from .state import (
     AGGR_US,
     CHECK_MIN,
@@ -28,6 +28,7 @@ from .state import (
     SIZE_LIMIT,
     SPLIT_ROTATION,
     TOTAL_PAGES,
+    V6_18,
     V7_1,
     V7_3,
 )
@@ -68,8 +69,10 @@ def merge_pass(st, threshold, limit, ageing):
         st.age[cur],
     )
     if ageing:
+        # Up to 6.12 a change between none and a few accesses was none.
+        resets = st.n[KERNEL] >= V6_18
         for i in range(count):
-            same = abs(nr[i] - last[i]) <= threshold and (nr[i] == 0) == (last[i] == 0)
+            same = abs(nr[i] - last[i]) <= threshold and (not resets or (nr[i] == 0) == (last[i] == 0))
             age[i] = age[i] + 1 if same else 0
     # The region that grows is kept in registers until it is complete.
     s, e, n, before, g = start[0], end[0], np.int64(nr[0]), last[0], np.int64(age[0])
@@ -93,8 +96,13 @@ def merge_pass(st, threshold, limit, ageing):
 
 @kernel
 def _mean(left, left_size, right, right_size):
-    # Averages of what is not negative: unsigned division is quicker than Python's, which rounds down.
-    return np.int64(np.uint64(left * left_size + right * right_size) // np.uint64(left_size + right_size))
+    # Of what is not negative, by size, truncated: the lesser, and what the greater one's share of the difference comes
+    # to. That is known without a division where the difference is small, which makes the next region wait less.
+    whole = left_size + right_size
+    more = abs(left - right) * (left_size if left > right else right_size)
+    if abs(left - right) <= 3:
+        return min(left, right) + (more >= whole) + (more >= 2 * whole)
+    return min(left, right) + np.int64(np.uint64(more) // np.uint64(whole))
 
 
 @kernel
@@ -204,35 +212,11 @@ def split_regions(st):
         if count > most // 2:
             if st.n[KERNEL] < V7_3:
                 return
-            _split_some(st, cur, to, count, most // (most - count))
+            _split(st, cur, to, 2, 2, most // (most - count))
         else:
             pieces = 3 if count == st.n[LAST_NR_REGIONS] and count < most // 3 else 2
-            _split_all(st, cur, to, count, pieces)
+            _split(st, cur, to, pieces, 3, 1)
     st.n[LAST_NR_REGIONS] = count
-
-
-@kernel
-def _cut_point(st, size):
-    # 10 % to 90 % of the size in whole pages; 0: no cut.
-    return (1 + below(st.rng, SPLIT, 9)) * size // 10
-
-
-@kernel
-def _split_some(st, cur, to, count, step):
-    rotation = st.n[SPLIT_ROTATION]
-    st.n[SPLIT_ROTATION] = rotation + 1
-    offset = rotation % step
-    out = 0
-    for i in range(count):
-        copy_region(st, cur, i, to, out)
-        size = st.end[to, out] - st.start[to, out]
-        if i % step == offset and size >= 2 and out + 2 < st.start.shape[1]:
-            cut = _cut_point(st, size)
-            if 0 < cut < size:
-                cut_copy(st, to, out, st.start[to, out] + cut)
-                out += 1
-        out += 1
-    st.n[CUR], st.n[NR_REGIONS] = to, out
 
 
 @kernel
@@ -245,7 +229,8 @@ def _end_of_left(z, start, end):
 
 
 @kernel
-def _split_all(st, cur, to, count, pieces):
+def _split(st, cur, to, pieces, least, step):
+    # Cuts every step-th region of at least `least` pages, in turns, into `pieces`, 2 or 3.
     start, end, last, age = st.start[cur], st.end[cur], st.last_nr_accesses[cur], st.age[cur]
     start2, end2, nr2, last2, age2 = (
         st.start[to],
@@ -254,24 +239,30 @@ def _split_all(st, cur, to, count, pieces):
         st.last_nr_accesses[to],
         st.age[to],
     )
+    turn = 0
+    if step > 1:
+        turn = st.n[SPLIT_ROTATION] % step
+        st.n[SPLIT_ROTATION] += 1
     z = st.rng[SPLIT]
     out = 0
-    for i in range(count):
+    for i in range(st.n[NR_REGIONS]):
         s, e, last_i, age_i = start[i], end[i], last[i], age[i]
-        third = e
-        if e - s > 2:
-            z += GOLDEN
-            third = _end_of_left(z, s, e)
-        second = third
-        if pieces == 3 and third - s > 2:
-            # With three pieces the left one is cut again.
-            z += GOLDEN
-            second = _end_of_left(z, s, third)
+        second = third = e
+        if i == turn:
+            turn += step
+            if e - s >= least:
+                z += GOLDEN
+                second = third = _end_of_left(z, s, e)
+            if pieces == 3 and third - s >= least:
+                # With three pieces the left one is cut again.
+                z += GOLDEN
+                second = _end_of_left(z, s, third)
         # Pieces that are empty are overwritten by the next; counters have just been reset.
         start2[out], end2[out], nr2[out], last2[out], age2[out] = s, second, 0, last_i, age_i
         out += 1
-        start2[out], end2[out], nr2[out], last2[out], age2[out] = second, third, 0, last_i, age_i
-        out += second < third
+        if pieces == 3:
+            start2[out], end2[out], nr2[out], last2[out], age2[out] = second, third, 0, last_i, age_i
+            out += second < third
         start2[out], end2[out], nr2[out], last2[out], age2[out] = third, e, 0, last_i, age_i
         out += third < e
     st.rng[SPLIT] = z

@@ -23,8 +23,7 @@ NR_STREAMS = 3
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX2 = np.uint64(0x94D049BB133111EB)
-_S30, _S27, _S31, _S11, _S63, _S1 = (np.uint64(shift) for shift in (30, 27, 31, 11, 63, 1))
-_NONE, _ALL = np.uint64(0), np.uint64(2**64 - 1)
+_S30, _S27, _S31, _S11 = (np.uint64(shift) for shift in (30, 27, 31, 11))
 _MASK = 2**64 - 1
 _TWO_53 = 9007199254740992.0
 _INVERSE = np.concatenate([[0.0], 1.0 / np.arange(1, 64)])
@@ -116,21 +115,31 @@ def _stirling(k):
 def _binomial_btrd(rng, stream, n, p):
     # Hoermann, The generation of binomial random variates (1993), algorithm BTRD; needs p <= 0.5 and n p >= 10. Most
     # numbers cost one uniform number, most others a short product of ratios of probabilities; few take logarithms.
+    deviation = math.sqrt(n * p * (1.0 - p))
+    b = 1.15 + 2.53 * deviation
+    a = -0.0873 + 0.0248 * b + 0.01 * p
+    vr = 0.92 - 4.2 / b
+    v = uniform(rng, stream)
+    if v <= 0.86 * vr:
+        return _in_the_middle(v / vr - 0.43, n, p, a, b)
+    return _beside_the_middle(rng, stream, n, p, v, a, b, vr)
+
+
+@kernel
+def _in_the_middle(u, n, p, a, b):
+    return np.int64(math.floor((2.0 * a / (0.5 - abs(u)) + b) * u + n * p + 0.5))
+
+
+@kernel
+def _beside_the_middle(rng, stream, n, p, v, a, b, vr):
     m = math.floor((n + 1) * p)
     odds = p / (1.0 - p)
     scaled = (n + 1) * odds
     variance = n * p * (1.0 - p)
-    deviation = math.sqrt(variance)
-    b = 1.15 + 2.53 * deviation
-    a = -0.0873 + 0.0248 * b + 0.01 * p
-    c = n * p + 0.5
-    alpha = (2.83 + 5.1 / b) * deviation
-    vr = 0.92 - 4.2 / b
+    alpha = (2.83 + 5.1 / b) * math.sqrt(variance)
     while True:
-        v = uniform(rng, stream)
         if v <= 0.86 * vr:
-            u = v / vr - 0.43
-            return np.int64(math.floor((2.0 * a / (0.5 - abs(u)) + b) * u + c))
+            return _in_the_middle(v / vr - 0.43, n, p, a, b)
         if v >= vr:
             u = uniform(rng, stream) - 0.5
         else:
@@ -138,43 +147,42 @@ def _binomial_btrd(rng, stream, n, p):
             u = (0.5 if u >= 0.0 else -0.5) - u
             v = uniform(rng, stream) * vr
         us = 0.5 - abs(u)
-        if us <= 0.0:
-            continue
-        k = math.floor((2.0 * a / us + b) * u + c)
-        if k < 0 or k > n:
-            continue
-        v *= alpha / (a / (us * us) + b)
-        distance = abs(k - m)
-        if distance <= 15:
-            # v against the ratio of the probabilities of k and m
-            f = 1.0
-            for i in range(m + 1, k + 1):
-                f *= scaled / i - odds
-            for i in range(k + 1, m + 1):
-                v *= scaled / i - odds
-            if v <= f:
-                return np.int64(k)
-            continue
-        if v <= 0.0:
-            continue
-        v = math.log(v)
-        rho = (distance / variance) * (((distance / 3.0 + 0.625) * distance + 1.0 / 6.0) / variance + 0.5)
-        t = -distance * distance / (2.0 * variance)
-        if v < t - rho:
+        k = math.floor((2.0 * a / max(us, 1e-300) + b) * u + n * p + 0.5)
+        if us > 0.0 and 0 <= k <= n and _is_taken(v * (alpha / (a / (us * us) + b)), k, n, m, odds, scaled, variance):
             return np.int64(k)
-        if v > t + rho:
-            continue
-        bound = (
-            (m + 0.5) * math.log((m + 1) / (odds * (n - m + 1)))
-            + (n + 1) * math.log((n - m + 1) / (n - k + 1))
-            + (k + 0.5) * math.log(odds * (n - k + 1) / (k + 1))
-            + _stirling(m)
-            + _stirling(n - m)
-            - _stirling(k)
-            - _stirling(n - k)
-        )
-        if v <= bound:
-            return np.int64(k)
+        v = uniform(rng, stream)
+
+
+@kernel
+def _is_taken(v, k, n, m, odds, scaled, variance):
+    # Whether v is below the probability of k over that of the mode m.
+    distance = abs(k - m)
+    if distance <= 15:
+        f = 1.0
+        for i in range(m + 1, k + 1):
+            f *= scaled / i - odds
+        for i in range(k + 1, m + 1):
+            v *= scaled / i - odds
+        return v <= f
+    if v <= 0.0:
+        return False
+    v = math.log(v)
+    rho = (distance / variance) * (((distance / 3.0 + 0.625) * distance + 1.0 / 6.0) / variance + 0.5)
+    t = -distance * distance / (2.0 * variance)
+    if v < t - rho:
+        return True
+    if v > t + rho:
+        return False
+    bound = (
+        (m + 0.5) * math.log((m + 1) / (odds * (n - m + 1)))
+        + (n + 1) * math.log((n - m + 1) / (n - k + 1))
+        + (k + 0.5) * math.log(odds * (n - k + 1) / (k + 1))
+        + _stirling(m)
+        + _stirling(n - m)
+        - _stirling(k)
+        - _stirling(n - k)
+    )
+    return v <= bound
 
 
 @kernel
@@ -220,37 +228,13 @@ def binomial(rng, stream, n, p):
 
 
 @intrinsic
-def _ones(typing, word):
+def ones(typing, word):
     """Number of 1 bits in a 64-bit word."""
 
     def generate(context, builder, signature, arguments):
         return builder.ctpop(arguments[0])
 
     return types.int64(types.uint64), generate
-
-
-@kernel
-def binomial_of_few(rng, stream, n, p):
-    """How many of up to 64 independent trials of probability `p` succeed, in a time that hardly depends on `n` and `p`.
-
-    The trials are the bits of a word. Binary digits of their uniform numbers are drawn, first digit first, for those
-    trials whose numbers don't differ from `p` yet.
-    """
-    if p >= 1.0:
-        return n
-    digits = np.uint64(p * _TWO_53) << _S11
-    undecided = _ALL >> np.uint64(64 - n)
-    hits = _NONE
-    z = rng[stream]
-    while undecided != _NONE and digits != _NONE:
-        z += GOLDEN
-        drawn = mixed(z)
-        one = _NONE - (digits >> _S63)
-        hits |= undecided & ~drawn & one
-        undecided &= ~(drawn ^ one)
-        digits <<= _S1
-    rng[stream] = z
-    return _ones(hits)
 
 
 @kernel

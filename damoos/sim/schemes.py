@@ -78,7 +78,9 @@ def apply_schemes(st):
     )
     left_bp = left_of_window_bp(st)
     joins = st.n[KERNEL] >= V7_3
-    if not limited and _finds_nothing(st, cur, left_bp, joins):
+    if not limited and _finds_nothing(st, cur, left_bp):
+        if joins:
+            _join_alike(st, cur)
         _set_next(st)
         return
     out = -1
@@ -137,8 +139,8 @@ def _set_next(st):
 
 
 @kernel
-def _finds_nothing(st, cur, left_bp, joins):
-    # Whether schemes without limits find no region, and no regions are joined, as in most passes; then counts these.
+def _finds_nothing(st, cur, left_bp):
+    # Whether schemes without limits find no region, as in most passes; then counts these.
     start, end, nr, last, age = (
         st.start[cur],
         st.end[cur],
@@ -146,17 +148,11 @@ def _finds_nothing(st, cur, left_bp, joins):
         st.last_nr_accesses[cur],
         st.age[cur],
     )
-    count, limit = st.n[NR_REGIONS], st.n[SIZE_LIMIT]
-    # Without leaving the loops early, so that several regions are looked at in one instruction.
-    found = 0
-    for i in range(1, count if joins else 0):
-        alike = (age[i - 1] == age[i]) & (nr[i - 1] == nr[i]) & (last[i - 1] == last[i])
-        found += alike & (end[i - 1] == start[i]) & (end[i] - start[i - 1] <= limit)
-    if found > 0:
-        return False
+    count = st.n[NR_REGIONS]
     for k in range(st.scheme.shape[0]):
         if st.quota[k, Q_DUE] != 0 and not _exhausted(st, k):
             youngest, oldest = st.scheme[k, S_AGE_MIN], st.scheme[k, S_AGE_MAX]
+            # Without leaving the loop early, so that several regions are looked at in one instruction.
             found = 0
             for i in range(count):
                 found += (youngest <= age[i]) & (age[i] <= oldest)
@@ -172,6 +168,34 @@ def _finds_nothing(st, cur, left_bp, joins):
                 if last and valid and not _exhausted(st, k):
                     st.stats[k, ST_SNAPSHOTS] += 1
     return True
+
+
+@kernel
+def _join_alike(st, cur):
+    # Joins neighbours that nothing tells apart, as the walk does where no region is applied to.
+    start, end, nr, last, age = (
+        st.start[cur],
+        st.end[cur],
+        st.nr_accesses[cur],
+        st.last_nr_accesses[cur],
+        st.age[cur],
+    )
+    count, limit = st.n[NR_REGIONS], st.n[SIZE_LIMIT]
+    found = 0
+    for i in range(1, count):
+        alike = (age[i - 1] == age[i]) & (nr[i - 1] == nr[i]) & (last[i - 1] == last[i])
+        found += alike & (end[i - 1] == start[i]) & (end[i] - start[i - 1] <= limit)
+    if found == 0:
+        return
+    out = 0
+    for i in range(1, count):
+        alike = (age[out] == age[i]) & (nr[out] == nr[i]) & (last[out] == last[i])
+        if alike & (end[out] == start[i]) & (end[i] - start[out] <= limit):
+            end[out] = end[i]
+        else:
+            out += 1
+            start[out], end[out], nr[out], last[out], age[out] = start[i], end[i], nr[i], last[i], age[i]
+    st.n[NR_REGIONS] = out + 1
 
 
 @kernel

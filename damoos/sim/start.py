@@ -153,7 +153,6 @@ def _first_state(
     n[KERNEL] = kernel_number(machine.kernel)
     n[PHYSICAL], n[CORE_PAGE] = view.physical, PAGE // view.unit
     state.c[:] = _costs(machine, pace, physical=view.physical)
-    state.draw_n[:] = -1
     n[PHASE : PHASE + PROCESS_N] = state.process_n[0]
     n[NR_ALIVE] = len(state.process_n)
     state.node_pages[:] = state.node_room[:] = [node.memory_bytes // PAGE or _NO_END for node in nodes]

@@ -141,8 +141,8 @@ SHOWN = len(SAMPLE_COLUMNS) + 1
 """Numbers that `engine.step` shows of a run: a sample, and whether the workload has ended."""
 SAMPLE_CAPACITY = 2048
 TRACE_ROWS, TRACE_REGIONS = 4096, 262_144
-DRAW_SLOTS = 128
-"""Hit counts that tables are kept for; more sampling intervals at once are drawn without."""
+SIDE_BY_SIDE = 128
+"""Regions whose hits are drawn together."""
 
 Ints = NDArray[np.int64]
 Shorts = NDArray[np.int32]
@@ -184,6 +184,7 @@ class State(Arena):
     area_start: Annotated[Ints, "A"]  # pages
     area_end: Annotated[Ints, "A"]
     area_hot: Annotated[Ints, "A"]  # pages of the program's own loop
+    area_loop: Annotated[Ints, "A"]  # those of its innermost
     area_phases: Annotated[Ints, "A", 2]  # first and last phase in which they are hot
     area_anon: Annotated[Ints, "A"]  # 1: anonymous memory, 0: of a file
     area_hard: Annotated[Ints, "A"]  # 1: random writes have made its pages hard to compress
@@ -195,10 +196,6 @@ class State(Arena):
     sweep_from: Annotated[Floats, "A"]  # first page of a slow sweep in this segment, from the area's start
     sweep_pages: Annotated[Floats, "A"]  # pages it covers in the segment, 0: no slow sweep
     sweep_step: Annotated[Floats, "A"]  # pages it covers in a sampling interval
-    draw_uses: Annotated[Ints, "A"]  # draws for the same (n, p); see monitor._draw_inside
-    draw_n: Annotated[Ints, "A"]  # that (n, p)
-    draw_p: Annotated[Floats, "A"]
-    draw_table: Annotated[Words, "A", DRAW_SLOTS]  # its alias table, if there were many
     area_touched: Annotated[Floats, "A"]  # accesses per page in phases that are over
     area_last: Annotated[Floats, "A"]  # when its last phase was over, µs
     view_start: Annotated[
@@ -241,6 +238,9 @@ class State(Arena):
     nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
     last_nr_accesses: Annotated[Shorts, 2, "R", BUFFER]
     age: Annotated[Shorts, 2, "R", BUFFER]
+    chance: Annotated[Floats, SIDE_BY_SIDE]  # that a check of a region hits; how many there are; see monitor
+    checks: Annotated[Ints, SIDE_BY_SIDE]
+    undecided: Annotated[Words, SIDE_BY_SIDE]  # bits of those checks that are neither hits nor misses yet
     ext_start: Annotated[Ints, "E", BUFFER]  # pages; extents are sorted and never cross an area's border
     ext_end: Annotated[Ints, "E", BUFFER]
     ext_area: Annotated[Ints, "E", BUFFER]

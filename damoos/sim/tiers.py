@@ -95,7 +95,7 @@ def refresh_rates(st):
         for x in range(X_NODE, st.area_more.shape[1]):
             factor += (st.node_factor[st.pattern_random[q], x - X_NODE + 1] - 1.0) * st.area_more[a, x] / resident
         factor *= 1.0 - st.pattern_gain[q] * st.area_more[a, X_HUGE] / resident
-        # In steps of half a percent, so that tables of hit counts stay valid while pages trickle.
+        # In steps of half a percent, so that what DAMON can see stays valid while pages trickle.
         factor = math.floor(factor * 200.0 + 0.5) / 200.0
         st.pattern_rate[q] = 1.0 / (st.pattern_access_us[q] * factor + st.pattern_batch_us[q])
     for ph in range(st.phase_cost.size):

@@ -38,7 +38,19 @@ def draws(state: State, handle: Handle, n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("n", "p"), [(1, 0.4), (20, 0.0005), (20, 0.05), (20, 0.5), (20, 0.97), (100, 0.3), (127, 0.9), (200, 0.04)]
+    ("n", "p"),
+    [
+        (1, 0.4),
+        (20, 0.0005),
+        (20, 0.05),
+        (20, 0.5),
+        (20, 0.97),
+        (21, 0.2),
+        (22, 0.7),
+        (104, 0.3),
+        (105, 0.3),
+        (200, 0.04),
+    ],
 )
 def test_counts_of_regions_inside_an_area_are_binomial(n: int, p: float) -> None:
     """At a significance of 1e-4 each."""

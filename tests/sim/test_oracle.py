@@ -85,4 +85,5 @@ def test_same_distribution(case: str) -> None:
         error = np.sqrt((a.var(ddof=1) + b.var(ddof=1)) / SEEDS)
         # three per mille of systematic difference is allowed: slow faulting is followed in long steps
         assert abs(a.mean() - b.mean()) < 4.0 * error + 3e-3 * scale, (name, a.mean(), b.mean(), error)
-        assert stats.ks_2samp(a, b).pvalue > 1e-5, name
+        # The exact significance fails where most values are the same.
+        assert stats.ks_2samp(a, b, method="asymp").pvalue > 1e-5, name

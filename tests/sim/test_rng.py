@@ -12,12 +12,11 @@ from damoos.sim.jit import callable_kernel
 from damoos.sim.rng import MONITOR, SPLIT, seed_streams
 
 DRAWS = 20_000
-below, binomial, binomial_of_few, hypergeometric, uniform = (
+below, binomial, hypergeometric, uniform = (
     callable_kernel(k)
     for k in (
         compiled.below,
         compiled.binomial,
-        compiled.binomial_of_few,
         compiled.hypergeometric,
         compiled.uniform,
     )
@@ -28,12 +27,6 @@ below, binomial, binomial_of_few, hypergeometric, uniform = (
 def _binomials(rng, n, p, out):
     for i in range(out.size):
         out[i] = binomial(rng, 0, n, p)
-
-
-@njit
-def _binomials_of_few(rng, n, p, out):
-    for i in range(out.size):
-        out[i] = binomial_of_few(rng, 0, n, p)
 
 
 @njit
@@ -92,20 +85,6 @@ def test_binomial(n: int, p: float) -> None:
             ).pvalue
             > 1e-4
         )
-
-
-@pytest.mark.parametrize(("n", "p"), [(1, 0.3), (20, 0.02), (20, 0.5), (20, 0.931), (40, 0.25), (64, 0.01), (64, 0.75)])
-def test_binomial_of_few(n: int, p: float) -> None:
-    out = np.zeros(DRAWS, np.int64)
-    _binomials_of_few(seed_streams(12), n, p, out)
-    law = stats.binom(n, p)
-    assert abs(out.mean() - law.mean()) < 4.5 * law.std() / DRAWS**0.5
-    assert chi_square(out, law) > 1e-4
-
-
-@pytest.mark.parametrize(("n", "p", "expected"), [(7, 0.0, 0), (64, 1.0, 64), (7, 1.0, 7)])
-def test_binomial_of_few_at_the_borders(n: int, p: float, expected: int) -> None:
-    assert binomial_of_few(seed_streams(1), 0, n, p) == expected
 
 
 @pytest.mark.parametrize(("n", "p", "expected"), [(0, 0.5, 0), (7, 0.0, 0), (7, 1.0, 7), (-1, 0.5, 0)])

@@ -5,6 +5,7 @@ What it says is only as good as what DAMON and the machine model show; `correcti
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -38,6 +39,8 @@ SUSPICIONS = (0.5, 1.0, 2.0)
 """How many times larger overheads may be in truth."""
 CONFIRMED, AGAIN = 8, 2
 """So many of the best for each of `SUSPICIONS` are run again so many times: the best of many noisy runs was lucky."""
+FULL_S, FEWEST = 75.0, 0.25
+"""Of runs longer than that, s, fewer are simulated, so that it takes no longer; but at least that share."""
 NEAR = 0.12
 """Standard deviation of a try beside a point, of the range."""
 CUT = 3.0
@@ -63,6 +66,7 @@ class Likeness:
             # A likeness has no number of its own: by how much that gets worse, the runtime does.
             objective = replace(objective, speed="runtime")
         self._trials = _Trials(backend, workload, objective, subject.feed, space, recording.seed % 2**31)
+        self._share = min(max(FULL_S / max(recording.runtime_s, 1e-9), FEWEST), 1.0)
         self.points = np.zeros((0, space.dimensions))
         self.overhead, self.benefit = np.zeros(0), np.zeros(0)
         self._known: set[tuple[tuple[str, Value], ...]] = set()
@@ -82,15 +86,22 @@ class Likeness:
     def _search(self, rng: np.random.Generator) -> None:
         d = self.space.dimensions
         base = to_point(self.space, self.lead, self.space.defaults())
-        line = np.tile(base, (ON_THE_LINE, 1))
+        line = np.tile(base, (self._count(ON_THE_LINE), 1))
         if self.lead is not None:
-            line[:, self.lead.index] = np.linspace(0.0, 1.0, ON_THE_LINE)
-        self._try([base, *line, *_spread(rng, ANYWHERE if d > 1 else 0, d)])
+            line[:, self.lead.index] = np.linspace(0.0, 1.0, len(line))
+        self._try([base, *line, *_spread(rng, self._count(ANYWHERE) if d > 1 else 0, d)])
         for _ in range(ROUNDS):
-            beside = [self.points[i] + rng.normal(0.0, NEAR, d) for i in self._best(AROUND) for _ in range(BESIDE)]
+            beside = [
+                self.points[i] + rng.normal(0.0, NEAR, d)
+                for i in self._best(self._count(AROUND))
+                for _ in range(BESIDE)
+            ]
             self._try([np.clip(point, 0.0, 1.0) for point in beside])
         for _ in range(ROUNDS):
-            self._confirm(self._best(CONFIRMED))
+            self._confirm(self._best(self._count(CONFIRMED)))
+
+    def _count(self, most: int) -> int:
+        return math.ceil(most * self._share)
 
     def _confirm(self, best: Sequence[int]) -> None:
         new = [i for i in best if i not in self._confirmed]
