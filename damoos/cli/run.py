@@ -106,7 +106,7 @@ def run(
     place = open_backend(spec, timing=timing.value, trace=record is not None, outputs=output)
     try:
         if record is not None:
-            _check_recordable(place)
+            _check_recordable(place, wanted)
         if dry_run:
             if asked is None:
                 raise InputError("nothing is written without DAMON", field="--dry-run", value="--no-damon")
@@ -211,10 +211,14 @@ def _progress(name: str, total_s: float | None) -> Iterator[Any]:
         yield lambda seconds: bar.advance(task, seconds)
 
 
-def _check_recordable(backend: AnyBackend) -> None:
+def _check_recordable(backend: AnyBackend, workload: Workload) -> None:
+    from damoos.workload.processes import ProcessesWorkload
+
     if backend.time_kind != "simulated":
         # Kernels tell each aggregation only by a tracepoint, which the agent does not read.
         raise InputError("only simulated runs are recorded", field="--record", value=backend.name, allowed="sim")
+    if isinstance(workload, ProcessesWorkload):
+        raise InputError("only runs of one process are recorded", field="--record", value=workload.name)
 
 
 def _record(path: Path, result: Result, workload: Workload, timing: Timing, kernel: str) -> None:
@@ -222,7 +226,6 @@ def _record(path: Path, result: Result, workload: Workload, timing: Timing, kern
     from damoos.workload.masim import MasimWorkload
     from damoos.workload.pace import Pace
 
-    if not isinstance(workload, MasimWorkload):
-        raise InputError("only runs of one process are recorded", field="--record", value=workload.name)
+    assert isinstance(workload, MasimWorkload)  # else it was refused before the run
     pace = Pace(timing=timing.value)
     write_recording(to_recording(result, workload=workload, pace=pace, kernel=kernel, name=workload.name), path)

@@ -35,7 +35,7 @@ def advance_closely(st, interval_us, cpu_share):
     clear_hits(st, 1)
     left = interval_us
     running = 0.0
-    own_rate = 0.0
+    accesses = 0.0
     while left > 1e-6 and st.n[DONE] == 0:
         ph = st.n[PHASE]
         first, last = st.phase_first[ph], st.phase_first[ph + 1]
@@ -58,10 +58,9 @@ def advance_closely(st, interval_us, cpu_share):
         todo = math.inf
         if st.c[C_BY_TIME] == 0.0:
             todo = st.phase_work[ph] - st.f[PHASE_ACCESSES]
-        own_rate = undisturbed_rate(st, ph)
         if last - first == 1:
             used, made = _consume(st, first, dt * cpu_share, todo, cpu_share)
-        elif own_rate * interval_us / st.c[C_BATCH] >= COARSE:
+        elif undisturbed_rate(st, ph) * interval_us / st.c[C_BATCH] >= COARSE:
             used, made = _consume_mixed(st, first, last, dt * cpu_share, todo, cpu_share)
         else:
             if st.f[BATCH_LEFT] <= 0.0:
@@ -73,6 +72,7 @@ def advance_closely(st, interval_us, cpu_share):
             st.f[DEBT] += used - dt * cpu_share
         wall = min(used / cpu_share, dt)
         st.f[PHASE_ACCESSES] += made
+        accesses += made
         elapse(st, wall)
         running += wall
         left -= wall
@@ -84,7 +84,7 @@ def advance_closely(st, interval_us, cpu_share):
         elif wall <= 0.0 and made <= 0.0:
             left = 0.0
     if running > 0.0:
-        see_own_pages(st, running, own_rate)
+        see_own_pages(st, accesses)
     return interval_us - max(left, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""What a commit does to the schemes and targets of a running context.
+"""What a commit does to the schemes and targets of a running context, and which attributes it asks for.
 
 Restates mm/damon/core.c damon_commit_schemes(), damon_commit_targets(), damon_commit_target_regions() of Linux 7.3:
 both are matched by index. A scheme that was there keeps its counters, schedule and quota, a goal what it measured. Of
@@ -14,12 +14,32 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from damoos.damon.kdamonds import Target
+from damoos.damon.access_units import samples_per_aggregation
+from damoos.damon.kdamonds import Context, Target
 from damoos.errors import KdamondsError
 
 from .layout import SPAN
 from .monitored import Ranges, View
-from .state import AGGR_US, CUR, NR_REGIONS, PASSED, S_APPLY_US, S_NEXT, SAMPLE_US, SchemeTables, State, with_room
+from .state import (
+    AGGR_SAMPLES,
+    AGGR_US,
+    CUR,
+    GOAL_ACCESS_BP,
+    GOAL_AGGRS,
+    GOAL_MAX_US,
+    GOAL_MIN_US,
+    MAX_REGIONS,
+    MIN_REGIONS,
+    NR_REGIONS,
+    PASSED,
+    S_APPLY_US,
+    S_NEXT,
+    SAMPLE_US,
+    UPDATE_US,
+    SchemeTables,
+    State,
+    with_room,
+)
 from .tables import G_LAST, NOWHERE, Q_ACTIVE, Q_RESUME, S_FIRST_GOAL, S_LAST_GOAL
 
 _REGION = ("start", "end", "nr_accesses", "last_nr_accesses", "age")
@@ -42,6 +62,23 @@ def with_schemes(old: State, asked: SchemeTables, max_nr_regions: int, columns: 
     for name, rows in new._asdict().items():
         getattr(state, name)[:] = rows
     return state
+
+
+def attributes_of(context: Context) -> dict[int, int]:
+    """The monitoring attributes that are asked for, by their index in `State.n`."""
+    intervals, goal = context.intervals, context.intervals.intervals_goal
+    return {
+        SAMPLE_US: intervals.sample_us,
+        AGGR_US: intervals.aggr_us,
+        UPDATE_US: intervals.ops_update_us,
+        MIN_REGIONS: context.nr_regions.min,
+        MAX_REGIONS: context.nr_regions.max,
+        AGGR_SAMPLES: samples_per_aggregation(intervals),
+        GOAL_ACCESS_BP: goal.access_bp,
+        GOAL_AGGRS: goal.aggrs,
+        GOAL_MIN_US: goal.min_sample_us,
+        GOAL_MAX_US: goal.max_sample_us,
+    }
 
 
 class Successor(NamedTuple):

@@ -32,7 +32,7 @@ class Area:
     """Pages [start, end) that are touched alike.
 
     `hot_pages` of them belong to the program's own loop, which touches them around each batch of accesses while the
-    phase is one of `first_phase`..`last_phase`.
+    phase is one of `first_phase`..`last_phase`; `loop_pages` of these with each access.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Area:
     first_phase: int = 0
     last_phase: int = 2**31
     anonymous: bool = True
+    loop_pages: int = 0
     resident_pages: int | None = None  # before the workload's first access, of what the workload does not touch itself
 
 
@@ -89,7 +90,7 @@ def lay_out(workload: MasimWorkload, program_pages: int = 0, program_hot_pages: 
     # Where the recorded program is hot: code, the description of the running phase, static variables, the heap's
     # bookkeeping, the clock's pages, the top of the stack.
     own = [
-        Area("[text]", low + 1, low + 3, 2, anonymous=False),
+        Area("[text]", low + 1, low + 3, 2, anonymous=False, loop_pages=1),
         *_phase_pages(low + 178, len(workload.phases)),
         Area("[cold]", low + 190, low + 370, anonymous=False, resident_pages=COLD_PAGES),
         Area("[bss]", low + 378, low + 379, 1),

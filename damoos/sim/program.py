@@ -123,6 +123,7 @@ def _address_space(layout: Layout) -> dict[str, Ints | Floats]:
         "area_start": np.array([a.start for a in areas], np.int64),
         "area_end": np.array([a.end for a in areas], np.int64),
         "area_hot": np.array([a.hot_pages for a in areas], np.int64),
+        "area_loop": np.array([a.loop_pages for a in areas], np.int64),
         "area_anon": np.array([a.anonymous for a in areas], np.int64),
         "area_phases": np.array([(a.first_phase, a.last_phase) for a in areas], np.int64),
         "map_start": np.array([m[0] for m in mapped], np.int64),

@@ -28,6 +28,7 @@ from .state import (
     SIZE_LIMIT,
     SPLIT_ROTATION,
     TOTAL_PAGES,
+    V6_18,
     V7_1,
     V7_3,
 )
@@ -68,8 +69,10 @@ def merge_pass(st, threshold, limit, ageing):
         st.age[cur],
     )
     if ageing:
+        # Up to 6.12 a change between none and a few accesses was none.
+        resets = st.n[KERNEL] >= V6_18
         for i in range(count):
-            same = abs(nr[i] - last[i]) <= threshold and (nr[i] == 0) == (last[i] == 0)
+            same = abs(nr[i] - last[i]) <= threshold and (not resets or (nr[i] == 0) == (last[i] == 0))
             age[i] = age[i] + 1 if same else 0
     # The region that grows is kept in registers and written down each time. Whether neighbours are alike is as good as
     # random, so there is no jump that depends on it: `alike` is -1, all bits, or 0.

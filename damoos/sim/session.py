@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from damoos.backend.base import Placed
 from damoos.backend.result import Result, Samples, Trace
-from damoos.damon.access_units import samples_per_aggregation
 from damoos.damon.kdamonds import Context, Kdamonds
 from damoos.damon.snapshot import SchemeStats, Snapshot
 from damoos.errors import BackendError
@@ -21,7 +20,7 @@ from damoos.workload.pace import Pace
 from damoos.workload.processes import AnyMasim, processes_of
 
 from . import engine
-from .commit import Successor, successors, targets_of, with_schemes, with_targets
+from .commit import Successor, attributes_of, successors, targets_of, with_schemes, with_targets
 from .layout import PAGE, SPAN
 from .machine import Machine
 from .monitored import View, given_to, view_of, watched_at_first
@@ -29,7 +28,6 @@ from .outcome import phases_of, trace_of, work_left_ms
 from .program import compile_program
 from .start import build_state, columns_in_use
 from .state import (
-    AGGR_SAMPLES,
     AGGR_US,
     ASKED_AGGR_US,
     ASKED_SAMPLE_US,
@@ -38,14 +36,8 @@ from .state import (
     CORE_PAGE,
     CUR,
     DONE,
-    GOAL_ACCESS_BP,
-    GOAL_AGGRS,
-    GOAL_MAX_US,
-    GOAL_MIN_US,
     KDAMOND_CPU,
     MAJOR_FAULTS,
-    MAX_REGIONS,
-    MIN_REGIONS,
     NOW,
     NR_AGGREGATIONS,
     NR_REGIONS,
@@ -61,7 +53,6 @@ from .state import (
     SUM_REGIONS,
     SWAP_IN,
     SWAP_OUT,
-    UPDATE_US,
     WATERMARKS,
     State,
 )
@@ -139,7 +130,7 @@ class SimSession:
         self._shown = np.zeros((1, SHOWN))
         self._step(engine.BEGIN)
         if kdamonds is not None:
-            n, attributes = self._state.n, _attributes(context)
+            n, attributes = self._state.n, attributes_of(context)
             n[list(attributes)] = list(attributes.values())
             n[WATERMARKS] = _has_watermarks(context)
             self._step(engine.TURN_ON)
@@ -187,7 +178,7 @@ class SimSession:
         after = successors(context.targets, len(self._state.target))
         self._set_schemes(context)
         self._set_targets(context, after)
-        n, asked = self._state.n, _attributes(context)
+        n, asked = self._state.n, attributes_of(context)
         changed = any(n[i] != value for i, value in asked.items())
         n[ASKED_SAMPLE_US], n[ASKED_AGGR_US] = asked.pop(SAMPLE_US), asked.pop(AGGR_US)
         n[list(asked)] = list(asked.values())
@@ -385,23 +376,6 @@ class SimSession:
             return self._applied
         intervals = dataclasses.replace(context.intervals, sample_us=int(n[SAMPLE_US]), aggr_us=int(n[AGGR_US]))
         return self._applied.with_context(dataclasses.replace(context, intervals=intervals))
-
-
-def _attributes(context: Context) -> dict[int, int]:
-    # The monitoring attributes by their index in `State.n`.
-    intervals, goal = context.intervals, context.intervals.intervals_goal
-    return {
-        SAMPLE_US: intervals.sample_us,
-        AGGR_US: intervals.aggr_us,
-        UPDATE_US: intervals.ops_update_us,
-        MIN_REGIONS: context.nr_regions.min,
-        MAX_REGIONS: context.nr_regions.max,
-        AGGR_SAMPLES: samples_per_aggregation(intervals),
-        GOAL_ACCESS_BP: goal.access_bp,
-        GOAL_AGGRS: goal.aggrs,
-        GOAL_MIN_US: goal.min_sample_us,
-        GOAL_MAX_US: goal.max_sample_us,
-    }
 
 
 def _has_watermarks(context: Context) -> bool:

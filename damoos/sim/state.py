@@ -184,6 +184,7 @@ class State(Arena):
     area_start: Annotated[Ints, "A"]  # pages
     area_end: Annotated[Ints, "A"]
     area_hot: Annotated[Ints, "A"]  # pages of the program's own loop
+    area_loop: Annotated[Ints, "A"]  # those of its innermost
     area_phases: Annotated[Ints, "A", 2]  # first and last phase in which they are hot
     area_anon: Annotated[Ints, "A"]  # 1: anonymous memory, 0: of a file
     area_hard: Annotated[Ints, "A"]  # 1: random writes have made its pages hard to compress

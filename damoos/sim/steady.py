@@ -103,7 +103,7 @@ def advance_steadily(st, n, interval_us, cpu_share):
         per_interval = undisturbed
     if last - first > 1 and per_interval < COARSE * st.c[C_BATCH]:
         clear_hits(st, n)
-        see_own_pages(st, interval_us, per_interval / interval_us)
+        see_own_pages(st, per_interval)
         _follow_batches(st, first, last, n, per_interval)
     else:
         _see_phase(st, ph, interval_us, per_interval)
@@ -123,7 +123,7 @@ def _see_phase(st, ph, interval_us, per_interval):
         return
     clear_hits(st, 0)
     st.n[SEEN_PHASE], st.f[SEEN_US], st.f[SEEN_ACCESSES] = ph, interval_us, per_interval
-    see_own_pages(st, interval_us, per_interval / interval_us)
+    see_own_pages(st, per_interval)
     for q in range(st.phase_first[ph], st.phase_first[ph + 1]):
         a, w = st.pattern_area[q], st.pattern_weight[q]
         pages = st.area_end[a] - st.area_start[a]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 
 from .jit import kernel
-from .state import BLOCK, C_BATCH, END_AREA, FIRST_AREA, PHASE, SEEN_PHASE, X_HUGE
+from .state import BLOCK, C_BATCH, C_LIMIT, END_AREA, FIRST_AREA, PHASE, SEEN_PHASE, X_HUGE
 
 
 @kernel
@@ -53,11 +53,14 @@ def see_sweep(st, a, covered, per_interval):
 
 
 @kernel
-def see_own_pages(st, running_us, rate):
-    # The program's own code, variables and stack are touched around each batch.
-    batch_us = st.c[C_BATCH] / rate
-    p = min(1.0, running_us / batch_us)
+def see_own_pages(st, accesses):
+    """What a workload that runs and makes that many accesses in a sampling interval shows of its program: the code of
+    its innermost loop always, its other code, variables and stack around each batch. When pages have to come in, a
+    batch takes many intervals. A paced workload sleeps after each batch."""
+    p = min(1.0, accesses / st.c[C_BATCH])
+    loop = 1.0 if st.c[C_LIMIT] == 0.0 else p
     ph = st.n[PHASE]
     for a in range(st.n[FIRST_AREA], st.n[END_AREA]):
         if st.area_hot[a] > 0 and st.area_phases[a, 0] <= ph <= st.area_phases[a, 1]:
-            st.hit_p[a] = p * st.area_hot[a] / (st.area_end[a] - st.area_start[a])
+            touched = loop * st.area_loop[a] + p * (st.area_hot[a] - st.area_loop[a])
+            st.hit_p[a] = touched / (st.area_end[a] - st.area_start[a])

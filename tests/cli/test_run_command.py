@@ -120,6 +120,7 @@ def test_a_recording_is_written_whole(workload: str, tmp_path: Path) -> None:
         (["zigzag", "--kdamonds", "missing.json"], "missing.json"),
         (["zigzag", "--kdamonds", "list.txt"], ".json, .yaml"),
         (["zigzag", "--backend", "host", "--record", "x.json.gz"], "only simulated runs are recorded"),
+        (["hot-beside-cold", "--record", "x.json.gz"], "only runs of one process are recorded"),
     ],
 )
 def test_wrong_input_is_one_line_that_says_what_is_allowed(arguments: list[str], expected: str) -> None:

@@ -52,3 +52,8 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path) -> None:
         done = damoos(*arguments, cwd=tmp_path)
         assert done.returncode == 2
         assert done.stderr.startswith("damoos: ") and done.stderr.count("\n") == 1
+
+
+def test_several_processes_are_refused_by_name(tmp_path: Path) -> None:
+    done = damoos("hot-beside-cold", cwd=tmp_path)
+    assert done.returncode != 0 and "one of them: zigzag, hot-cold" in " ".join(done.stderr.split())

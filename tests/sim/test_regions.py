@@ -104,6 +104,15 @@ def test_thresholds_of_repeated_merging(threshold: int, samples: int, expected: 
     assert seen == expected
 
 
+@pytest.mark.parametrize(("kernel", "expected"), [("6.12", 8), ("6.18", 0), ("7.3", 0)])
+def test_up_to_6_12_only_the_size_of_a_change_counts(kernel: str, expected: int) -> None:
+    # 0 to 2 accesses is within the threshold, but the one is none.
+    for nr, last in ((2, 0), (0, 2)):
+        state, handle = state_of([(0, 100, nr, last, 7)], kernel=kernel)
+        merge_pass(handle, 2, 1 << 40, True)
+        assert rows_of(state) == [(0, 100, nr, last, expected)]
+
+
 def test_merging_repeats_until_the_maximum_holds_and_counts_ages_once() -> None:
     rows = [(i * 10, i * 10 + 10, i % 7, i % 7, 3) for i in range(200)]
     state, handle = state_of(rows, max_nr_regions=50)

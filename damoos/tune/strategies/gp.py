@@ -1,7 +1,7 @@
 """A Gaussian process is fitted to the scores and one to the excess over the runtime limit; the next point is where the
 expected improvement, times the probability of keeping the limit, is largest. Noise is fitted too (scores of repeated
-runs differ). The first 5 trials are random. Slower than the others: some hundred milliseconds a proposal. From 60
-trials on the processes are fitted to 60 of them: the best, the latest, and of the others those farthest apart.
+runs differ). The first 5 trials are random. Slower than the others: some hundred milliseconds a proposal. From 50
+trials on the processes are fitted to 50 of them: the best, the latest, and of the others those farthest apart.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .seen import Seen, penalised
 
 STARTUP_TRIALS = 5
 """Trials that are drawn at random: fewer than Optuna's 10, since real runs are dear."""
-BEST, LATEST, FITTED = 25, 15, 60
+BEST, LATEST, FITTED = 20, 12, 50
 """Trials that are fitted, of them the best and the latest: the time for a proposal grows with their number, and what is
 near others says little more."""
 

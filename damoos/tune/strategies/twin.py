@@ -128,7 +128,7 @@ STRATEGY = Strategy(
     watches=True,
     # By these its few constants were chosen.
     learned_from=(
-        *("bursts", "gc", "graded", "hot-cold", "init-cold", "leak", "stairs", "uniform", "zigzag"),
+        *("build", "bursts", "gc", "graded", "hot-cold", "init-cold", "leak", "stairs", "uniform", "zigzag"),
         *("parsec3-blackscholes", "parsec3-canneal", "splash2x-barnes", "splash2x-fft"),
     ),
 )
