@@ -50,12 +50,13 @@ def candidates(env: Env, tuned: tuple[str, ...]) -> list[dict[str, Value]]:
 
 
 def tasks(env: Env) -> list[EnvTask]:
-    """What is trained on: workloads that lie in no group, on each machine."""
+    """What is trained on: workloads of one process that lie in no group, on each machine."""
     found = []
     for machine in MACHINES:
         backend = open_backend(f"sim:{machine}")
         for name in names("workloads"):
-            if find("workloads", name).parent.name == "workloads":
+            path = find("workloads", name)
+            if path.parent.name == "workloads" and path.suffix == ".cfg":
                 found.append(EnvTask(f"{name} on {machine}", env, find_workload(name), backend))
     return found
 

@@ -65,9 +65,13 @@ class TaskSpec:
     @property
     def digest(self) -> str:
         """SHA-256, 16 hexadecimal digits."""
+        space = self.env.space
         what = (
-            self.env.sha256,
+            # Words may change.
+            [replace(parameter, title="", since="") for parameter in space.parameters],
+            space.base,
             self.env.objective,
+            self.env.feed,
             digest(self.workload),
             self.backend,
             self.timing,

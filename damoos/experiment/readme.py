@@ -10,7 +10,7 @@ from pathlib import Path
 
 from damoos.catalogue import markdown_table, read_toml, renew_table
 
-from .leaderboard import leaderboard, read_results
+from .leaderboard import Results, leaderboard, read_results
 from .matrix import FILE
 from .outputs import RESULTS
 
@@ -39,7 +39,13 @@ def published(readme: Path = README) -> list[str]:
 def renewed_page(page: Path, name: str) -> str:
     """The text of the page with the leaderboard of the experiment of that name. Raises ConfigError."""
     results = read_results(README.parent / name / RESULTS)
-    return renew_table(page, name, markdown_table(*leaderboard(results)))
+    return renew_table(page, name, f"{markdown_table(*leaderboard(results))}\n{_made(results)}\n")
+
+
+def _made(results: Results) -> str:
+    seeds, wanted = results.comparison.seeds, results.wanted_seeds
+    tried = "" if seeds == wanted else f" (a trial: the experiment asks for {wanted})"
+    return f"{len(results.comparison.tasks)} tasks, {seeds} seeds{tried}; reproduce: `{results.command}`."
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def test_masim_reads_what_is_written(workload: MasimWorkload) -> None:
     assert masim_reads(dumps(workload), "w") == workload
 
 
-@pytest.mark.parametrize("name", names("workloads"))
+@pytest.mark.parametrize("name", [n for n in names("workloads") if find("workloads", n).suffix == ".cfg"])
 def test_catalogue_means_the_same_to_masim(name: str) -> None:
     path = find("workloads", name)
     assert masim_reads(path.read_text(), name) == load(path)
