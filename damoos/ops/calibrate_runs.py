@@ -31,8 +31,9 @@ SMALL_BATCH = 256
 FEW, MANY = 10, 300
 SHORT = Intervals(sample_us=1_000, aggr_us=20_000)
 IDLE = Intervals(sample_us=5_000, aggr_us=50_000)
-AGE_S, IDLE_S, CYCLES = 1.5, 2.6, 2
-"""Memory is paged out once in each idle stretch: it is due again only `AGE_S` later, when it has been faulted back."""
+AGE_S, IDLE_S, CYCLES = 2.0, 3.0, 2
+"""Memory is paged out once in each idle stretch: also what was used first in the pass before is due again only `AGE_S`
+later, when it has been faulted back."""
 FILLS = 4_000
 """Random writes per page that leave little of it to compress."""
 _READ_AHEAD_S = 0.6

@@ -74,35 +74,40 @@ def merge_pass(st, threshold, limit, ageing):
         for i in range(count):
             same = abs(nr[i] - last[i]) <= threshold and (not resets or (nr[i] == 0) == (last[i] == 0))
             age[i] = age[i] + 1 if same else 0
-    # The region that grows is kept in registers until it is complete.
-    s, e, n, before, g = start[0], end[0], np.int64(nr[0]), last[0], np.int64(age[0])
+    # The region that grows is kept in registers and written down each time. Whether neighbours are alike is as good as
+    # random, so there is no jump that depends on it: `alike` is -1, all bits, or 0.
+    s, e, n, before, g = start[0], end[0], np.int64(nr[0]), np.int64(last[0]), np.int64(age[0])
     out = 0
     for i in range(1, count):
-        s_i, e_i, n_i, g_i = start[i], end[i], np.int64(nr[i]), np.int64(age[i])
-        if abs(n - n_i) <= threshold and e_i - s <= limit and e == s_i:
-            left, size = e - s, e_i - s_i
-            if n != n_i:
-                n = _mean(n, left, n_i, size)
-            if g != g_i:
-                g = _mean(g, left, g_i, size)
-            e = e_i
-        else:
-            start[out], end[out], nr[out], last[out], age[out] = s, e, n, before, g
-            out += 1
-            s, e, n, before, g = s_i, e_i, n_i, last[i], g_i
+        s_i, e_i, n_i, before_i, g_i = start[i], end[i], np.int64(nr[i]), np.int64(last[i]), np.int64(age[i])
+        start[out], end[out], nr[out], last[out], age[out] = s, e, n, before, g
+        left, whole = e - s, e_i - s
+        apart, aged = abs(n - n_i), abs(g - g_i)
+        alike = -np.int64((apart <= threshold) & (whole <= limit) & (e == s_i))
+        n_new, g_new = _mean_of_near(n, left, n_i, whole), _mean_of_near(g, left, g_i, whole)
+        if max(apart, aged) - ((1 + alike) << 40) > 3:
+            n_new, g_new = _mean(n, left, n_i, whole), _mean(g, left, g_i, whole)
+        out += 1 + alike
+        s, n = s_i + ((s - s_i) & alike), n_i + ((n_new - n_i) & alike)
+        before, g = before_i + ((before - before_i) & alike), g_i + ((g_new - g_i) & alike)
+        e = e_i
     start[out], end[out], nr[out], last[out], age[out] = s, e, n, before, g
     st.n[NR_REGIONS] = out + 1
 
 
 @kernel
-def _mean(left, left_size, right, right_size):
-    # Of what is not negative, by size, truncated: the lesser, and what the greater one's share of the difference comes
-    # to. That is known without a division where the difference is small, which makes the next region wait less.
-    whole = left_size + right_size
-    more = abs(left - right) * (left_size if left > right else right_size)
-    if abs(left - right) <= 3:
-        return min(left, right) + (more >= whole) + (more >= 2 * whole)
-    return min(left, right) + np.int64(np.uint64(more) // np.uint64(whole))
+def _mean(left, left_size, right, whole):
+    # Averages by size of what is not negative, truncated; `whole`: both sizes. Unsigned division is quicker than
+    # Python's, which rounds down.
+    return np.int64(np.uint64(left * left_size + right * (whole - left_size)) // np.uint64(whole))
+
+
+@kernel
+def _mean_of_near(left, left_size, right, whole):
+    # `_mean` of values that differ by at most 3, without a division: the lesser of them, and what the greater one's
+    # share of their difference comes to.
+    more = abs(left - right) * (left_size if left > right else whole - left_size)
+    return min(left, right) + (more >= whole) + (more >= 2 * whole)
 
 
 @kernel

@@ -58,6 +58,40 @@ def test_ageing(nr: int, last: int, age: int, expected: int) -> None:
     assert rows_of(state)[0][4] == expected
 
 
+def merged(rows, threshold: int, limit: int) -> list[tuple[int, ...]]:
+    """A pass over (start, end, nr_accesses, last, age) as the kernel writes it, region by region."""
+    done = [rows[0]]
+    for s, e, nr, last, age in rows[1:]:
+        s0, e0, nr0, last0, age0 = done[-1]
+        if abs(nr0 - nr) <= threshold and e0 == s and e - s0 <= limit:
+            a, b = e0 - s0, e - s
+            done[-1] = (s0, e, (nr0 * a + nr * b) // (a + b), last0, (age0 * a + age * b) // (a + b))
+        else:
+            done.append((s, e, nr, last, age))
+    return done
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    regions_=st.lists(
+        st.tuples(st.integers(1, 300), st.integers(0, 30), st.integers(0, 30), st.integers(0, 90), st.booleans()),
+        min_size=1,
+        max_size=80,
+    ),
+    threshold=st.integers(0, 12),
+    limit=st.integers(1, 3000),
+)
+def test_a_pass_is_the_kernel_s_region_by_region(regions_, threshold: int, limit: int) -> None:
+    rows, at = [], 0
+    for size, nr, last, age, hole in regions_:
+        at += 7 * hole
+        rows.append((at, at + size, nr, last, age))
+        at += size
+    state, handle = state_of(rows)
+    merge_pass(handle, threshold, limit, False)
+    assert [tuple(int(x) for x in row) for row in rows_of(state)] == merged(rows, threshold, limit)
+
+
 @pytest.mark.parametrize(
     ("threshold", "samples", "expected"),
     [(0, 20, [1, 2, 4, 8, 16, 20]), (3, 20, [6, 12, 20]), (2, 200, [4, 8, 16, 32, 64, 128, 200])],
