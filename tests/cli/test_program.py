@@ -346,9 +346,10 @@ def test_an_interrupted_study_of_many_machines_ends_soon_and_goes_on(here: Path)
     code = (
         "import sys, time\n"
         "from tests.tune import fake\n"
+        "go_on = fake.FakeSession.advance\n"
         "def advance(self, seconds):\n"
         "    time.sleep(0.1)\n"
-        "    self.now_s += 0.005\n"
+        "    return go_on(self, 0.005)\n"
         "fake.FakeSession.advance = advance\n"
         "real = fake.FakeBackend.start\n"
         "def start(*arguments):\n"
@@ -356,7 +357,7 @@ def test_an_interrupted_study_of_many_machines_ends_soon_and_goes_on(here: Path)
         "    return real(*arguments)\n"
         "fake.FakeBackend.start = start\n"
         "from damoos.cli.main import main\n"
-        "sys.argv = ['damoos', 'tune', 'toy.cfg', '--backend', 'fake:virtual']\n"
+        "sys.argv = ['damoos', 'tune', 'toy.cfg', '--backend', 'fake:virtual', '--repeats', '2']\n"
         "try: main()\n"
         "finally: print(len(fake.FakeSession.threads), 'closed', fake.closed)\n"
     )
