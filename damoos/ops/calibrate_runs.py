@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from damoos.backend.base import Backend
+from damoos.backend.looking import look
 from damoos.backend.result import Result, Samples
 from damoos.damon.attrs import Intervals, NrRegions
 from damoos.damon.kdamonds import Kdamonds
 from damoos.damon.schemes import ANYTHING, AccessPattern, Action, Range, Scheme
+from damoos.errors import BackendError
 from damoos.units import U32_MAX, U64_MAX
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import MASIM_BATCH, Pace
@@ -208,8 +210,12 @@ def _count_regions(bench: Bench, kdamonds: Kdamonds, seed: int) -> int:
     # In a run of its own: looking at regions takes the machine's time.
     workload = _workload("regions", [_sweep("fill", 1), Phase("idle", 3_000, ())])
     with bench.at(PASS).start(workload, kdamonds, seed) as session:
-        session.advance(0.5)
-        return int(session.snapshot().start.size)
+        while not session.done:
+            session.advance(0.5)
+            # A busy kdamond may not have come to fill in the regions yet.
+            if (seen := look(session)) is not None:
+                return int(seen.start.size)
+    raise BackendError(f"{bench.backend.name}: DAMON shows no regions of a process that it watches")
 
 
 # ---- page-out ----

@@ -123,11 +123,13 @@ class Judge:
 
 @dataclass
 class Follower:
-    """Follows one run by what its session shows at each step."""
+    """Follows one run by what its session shows at each step. `byte_s`: what memory has come to at the least, since
+    between two samples it counts as the smaller one."""
 
     t_s: float = 0.0
     byte_s: float = 0.0
     work_ms: float = 0.0
+    _rss_bytes: int = 0
     _course: list[tuple[float, float]] = field(default_factory=list)
     _every: int = 1
     _steps: int = 0
@@ -135,8 +137,8 @@ class Follower:
     def step(self, t_s: Sequence[float], rss_bytes: Sequence[int], work_ms: float) -> None:
         """The samples of a step, times since the run's start, and the work that was done by its end."""
         for moment_s, rss in zip(t_s, rss_bytes, strict=True):
-            self.byte_s += rss * (moment_s - self.t_s)
-            self.t_s = moment_s
+            self.byte_s += min(self._rss_bytes, rss) * (moment_s - self.t_s)
+            self.t_s, self._rss_bytes = moment_s, rss
         self.work_ms = work_ms
         self._steps += 1
         if self._steps % self._every == 0:
