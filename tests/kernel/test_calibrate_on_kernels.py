@@ -88,11 +88,11 @@ def test_the_simulator_then_foretells_a_run(backend: KernelBackend, found: Calib
         with SimBackend(model, pace).start(IDLE_THEN_BACK, asked, 1) as simulated:
             here.append(simulated.finish())
     assert there[1].swap_in_bytes > 40 * MIB  # it was paged out, and came back
-    assert here[0].runtime_s == pytest.approx(there[0].runtime_s, rel=0.05)
+    assert here[0].runtime_s == pytest.approx(there[0].runtime_s, rel=0.08)
     # What happens after memory came back depends on where DAMON samples: runs of the kernel differ by a quarter there.
     for one, other in zip(here[1].phases[:2], there[1].phases[:2], strict=True):
-        assert one.elapsed_ms == pytest.approx(other.elapsed_ms, rel=0.1)
+        assert one.elapsed_ms == pytest.approx(other.elapsed_ms, rel=0.15)
     until_s = sum(phase.elapsed_ms for phase in there[1].phases[:2]) / 1e3
-    for column, rel in (("kdamond_cpu_s", 0.15), ("swap_out_pages", 0.15)):
+    for column, rel in (("kdamond_cpu_s", 0.25), ("swap_out_pages", 0.2)):
         one, other = (np.interp(until_s, r.samples.t_s, getattr(r.samples, column)) for r in (here[1], there[1]))
         assert one == pytest.approx(other, rel=rel), column
