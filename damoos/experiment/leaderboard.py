@@ -206,7 +206,7 @@ def leaderboard(results: Results) -> Table:
     for name in results.ranking():
         speed = results.speed(name)
         cells = [_cell(results.figure(name, count), count == results.budget) for count in results.counts]
-        needed = "-" if speed.median is None else f"{speed.median:g}"
+        needed = "-" if speed.median is None else f"{speed.median:.3g}"
         trade = ["-" if x is None else f"{x:.1f}" for x in (speed.slower_percent, speed.saved_percent)]
         rows.append([f"`{name}`", *cells, needed, *trade, f"{speed.ask_ms:.0f} ({speed.ask_last_ms:.0f})"])
     return head, rows

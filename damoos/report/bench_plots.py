@@ -63,7 +63,8 @@ def improvements(found: Sequence[Improvement], over: str) -> Figure:
         f"probability of ending better than {over}",
         "",
         xaxis={"range": [-0.02, 1.02]},
-        yaxis={"automargin": True},
+        # Each name, however many there are.
+        yaxis={"automargin": True, "dtick": 1, "tickfont": {"size": 10}},
         shapes=[{**half, "line": {"color": MUTED, "dash": "dash", "width": 1}}],
     )
     return {"data": [trace], "layout": layout}
