@@ -15,7 +15,7 @@ PACKAGE = Path(damoos.__file__).parent
 # Lowest first; the rooms of one line are on one floor and don't import each other.
 FLOORS = (
     ("errors",),
-    ("units", "catalogue"),
+    ("units", "catalogue", "files"),
     ("damon",),
     ("workload",),
     ("backend",),

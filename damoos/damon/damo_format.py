@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from damoos.errors import ConfigError, InputError
+from damoos.files import write_whole
 
 from .damo_export import to_damo
 from .damo_import import from_damo
@@ -44,14 +44,10 @@ def dump_kdamonds(kdamonds: Kdamonds, path: str | Path) -> None:
     file = Path(path)
     text = dumps_yaml(kdamonds) if _ending(file) == ".yaml" else dumps_json(kdamonds)
     validate(kdamonds)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, file)
+        write_whole(file, text)
     except OSError as error:
         raise ConfigError(f"can't be written: {error.strerror}", file=file) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def dumps_json(kdamonds: Kdamonds) -> str:

@@ -9,7 +9,6 @@ them, so its luck is not in the figure, and a course may come out a little above
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from damoos.errors import ConfigError, DamoosError, InputError, MissingExtraError
+from damoos.files import write_whole
 from damoos.tune.seeds import Stream, run_seeds
 from damoos.tune.space import Space, Value
 
@@ -183,6 +183,4 @@ def _write(matrix: Matrix, found: dict[str, Best]) -> None:
         if spec.name in found
     )
     tree = {"format": FORMAT, "made_by": "damoos bench --best", "tasks": dict(entries)}
-    draft = matrix.best.with_name(f".{matrix.best.name}.{os.getpid()}")
-    draft.write_text(json.dumps(tree, indent=1) + "\n", encoding="utf-8")
-    os.replace(draft, matrix.best)
+    write_whole(matrix.best, json.dumps(tree, indent=1) + "\n")

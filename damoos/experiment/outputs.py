@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from damoos.errors import MissingExtraError
+from damoos.files import write_whole
 
 from .leaderboard import Results, markdown
 from .records import Course
@@ -39,14 +39,14 @@ def write_outputs(results: Results, courses: Sequence[Course], folder: Path, par
     """Writes the files, each of them whole or not at all, and returns their paths. Raises MissingExtraError where
     Parquet is asked for and PyArrow is missing."""
     rows = folder / (ROWS_PARQUET if parquet else ROWS)
-    _replace(rows, _parquet(courses) if parquet else rows_csv(courses).encode())
+    write_whole(rows, _parquet(courses) if parquet else rows_csv(courses))
     return [rows, *write_summary(results, folder)]
 
 
 def write_summary(results: Results, folder: Path) -> list[Path]:
     """Writes the files without rows, which are small."""
-    _replace(folder / RESULTS, results.to_json().encode())
-    _replace(folder / LEADERBOARD, markdown(results).encode())
+    write_whole(folder / RESULTS, results.to_json())
+    write_whole(folder / LEADERBOARD, markdown(results))
     return [folder / RESULTS, folder / LEADERBOARD]
 
 
@@ -75,12 +75,3 @@ def _parquet(courses: Sequence[Course]) -> bytes:
     sink = io.BytesIO()
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(_entries(courses))), sink)
     return sink.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)

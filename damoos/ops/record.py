@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from damoos.backend.result import Result, Samples, Trace
 from damoos.damon.kdamonds import AddressRange, Kdamonds, Target
 from damoos.errors import ConfigError
+from damoos.files import write_whole
 from damoos.workload.masim import MasimWorkload, dumps, parse
 from damoos.workload.pace import MASIM_BATCH, Pace
 
@@ -77,15 +77,9 @@ def to_recording(
 
 def write_recording(recording: dict[str, Any], path: str | Path) -> None:
     """Writes a recording: one top-level key a line, gzipped with a fixed time stamp, so equal runs are equal files."""
-    path = Path(path)
     lines = (f"{json.dumps(k)}: {json.dumps(v, separators=(',', ':'))}" for k, v in recording.items())
     text = "{" + ",\n".join(lines) + "}\n"
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(gzip.compress(text.encode(), mtime=0))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(Path(path), gzip.compress(text.encode(), mtime=0))
 
 
 def read_recording(path: str | Path) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
+from damoos.files import write_whole
 from damoos.tune.outcome import HeatMap, Outcome
 
 from . import numbers, plots, search_plots
@@ -35,13 +35,7 @@ SERIES_COLOURS = {"no scheme": plots.BASELINE, "documented": plots.DEFAULT, "fou
 
 def write_report(outcome: Outcome, path: str | Path) -> None:
     """Writes the report of `outcome` to `path`; nobody ever sees half of it."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(render(outcome), encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(Path(path), render(outcome))
 
 
 def render(outcome: Outcome) -> str:

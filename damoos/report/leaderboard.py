@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from damoos.experiment.leaderboard import Results, Table, by_task, caption, improvements, leaderboard, protocol, timed
+from damoos.files import write_whole
 
 from . import bench_plots
 from .page import Html, badge, chart, join, page, pair, section, table, text, tiles
@@ -13,12 +13,7 @@ from .page import Html, badge, chart, join, page, pair, section, table, text, ti
 
 def write_leaderboard(results: Results, path: Path) -> None:
     """Writes the report to `path`; nobody ever sees half of it."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(render(results), encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_whole(path, render(results))
 
 
 def render(results: Results) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from pathlib import Path
 
 from damoos.damon.damo_format import dump_kdamonds, from_damo
 from damoos.errors import BackendError, ConfigError
+from damoos.files import write_whole
 
 from .outcome import Outcome, Trial
 
@@ -27,8 +27,8 @@ def write_outputs(outcome: Outcome, folder: Path) -> tuple[Path, ...]:
         folder.mkdir(parents=True, exist_ok=True)
         dump_kdamonds(recommended, paths[0])
         dump_kdamonds(recommended, paths[1])
-        _replace(paths[2], trials_csv(outcome))
-        _replace(paths[3], json.dumps(outcome.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+        write_whole(paths[2], trials_csv(outcome))
+        write_whole(paths[3], json.dumps(outcome.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
     except OSError as error:
         raise BackendError(f"{error.filename or folder}: can't be written: {error.strerror}") from error
     return paths
@@ -88,12 +88,3 @@ def _why(trial: Trial) -> str:
 
 def _cell(number: float | None) -> str:
     return "" if number is None else repr(number)
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

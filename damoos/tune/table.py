@@ -7,6 +7,7 @@ from pathlib import Path
 
 from damoos.catalogue import markdown_table, renew_table
 from damoos.damon.features import FIRST_KERNEL
+from damoos.files import write_whole
 
 from .preset import load_env
 
@@ -33,6 +34,4 @@ def renewed(readme: Path) -> str:
 
 
 if __name__ == "__main__":
-    draft = README.with_suffix(".tmp")
-    draft.write_text(renewed(README), encoding="utf-8")
-    draft.replace(README)
+    write_whole(README, renewed(README))

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from damoos.damon.snapshot import Snapshot
 from damoos.errors import ConfigError
+from damoos.files import write_whole
 
 FORMAT_VERSION = 1
 WHAT = "monitored run"
@@ -61,12 +61,7 @@ def write_recording(recording: Recording, path: Path) -> None:
             for one in recording.snapshots
         ],
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(gzip.compress(json.dumps(tree, separators=(",", ":")).encode(), mtime=0))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, gzip.compress(json.dumps(tree, separators=(",", ":")).encode(), mtime=0))
 
 
 def read_recording(path: Path) -> Recording:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from damoos.catalogue import markdown_table, renew_table
+from damoos.files import write_whole
 
 from .about import about
 from .processes import ProcessesWorkload, find_masim
@@ -42,6 +43,4 @@ def renewed(readme: Path) -> str:
 
 
 if __name__ == "__main__":
-    draft = README.with_suffix(".tmp")
-    draft.write_text(renewed(README), encoding="utf-8")
-    draft.replace(README)
+    write_whole(README, renewed(README))
