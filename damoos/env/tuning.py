@@ -23,7 +23,10 @@ from .history import Layout, Observation
 from .knobs import Action, Knobs
 from .tuning_session import Rules, Runner, TuningSession
 
+OBSERVATION_VERSION = 1
+"""Rises when observations or actions change: a policy acts on those that it was trained on."""
 RUNS = 8
+"""Trials of a session, unless told otherwise."""
 _Got = TypeVar("_Got")
 
 
