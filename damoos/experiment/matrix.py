@@ -18,6 +18,9 @@
     timing = "work"                             # optional: see `damoos run`
     best = "best.json"                          # optional: best known points, which `damoos bench --best` finds
 
+Among the strategies may be the marks of `damoos.experiment.oracles`: `oracle-static`, the best known point, and
+`oracle-phases`, the best known points of each part of the workload's phases, from `clairvoyant.json` beside that file.
+
 The folder's own file is `experiment.toml`; what belongs to an experiment lies beside it.
 """
 
@@ -35,11 +38,11 @@ from damoos.catalogue import check_keys, line_of, read_toml
 from damoos.errors import ConfigError, InputError
 from damoos.tune.preset import Env, load_env
 from damoos.tune.program import digest, find_workload, speed_of
-from damoos.tune.strategies import check_strategy, find_strategy
 from damoos.units import parse_percent
 
 from .env_task import JUDGED_WITH
 from .figures import NEAR
+from .oracles import check_known, find_known
 
 LEAST_SEEDS = 20
 """Fewer need a reason."""
@@ -205,11 +208,11 @@ def _time_kind(backend: str, timing: str) -> str:
 def _check_strategies(names: tuple[str, ...], tasks: tuple[TaskSpec, ...]) -> None:
     for name in names:
         try:
-            check_strategy(name)
+            check_known(name)
         except InputError as error:
             raise ConfigError(error.problem, field="strategies", value=name, allowed=error.allowed) from None
         for task in tasks:
-            find_strategy(name).check(task.env.space, subject=True)
+            find_known(name).check(task.env.space, subject=True)
 
 
 def _check_apart(workloads: list[Workload], training: list[Workload], strategies: tuple[str, ...]) -> None:
@@ -220,7 +223,7 @@ def _check_apart(workloads: list[Workload], training: list[Workload], strategies
             raise ConfigError("is in training, too", field="workloads", value=workload.name)
         for name in strategies:
             # Such as "zigzag on zram".
-            if workload.name in {text.partition(" on ")[0] for text in find_strategy(name).learned_from}:
+            if workload.name in {text.partition(" on ")[0] for text in find_known(name).learned_from}:
                 problem = f"strategy {name} learned from it"
                 raise ConfigError(problem, field="workloads", value=workload.name, allowed="others")
 
