@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gymnasium
 
-ENVIRONMENTS = {"damoos/OneShot-v0": "damoos.env.one_shot:OneShotEnv"}
+ENVIRONMENTS = {
+    "damoos/OneShot-v0": "damoos.env.one_shot:OneShotEnv",
+    "damoos/Tuning-v0": "damoos.env.tuning:TuningEnv",
+}
 
 
 def register() -> None:
