@@ -1,0 +1,27 @@
+"""Policies with a memory (recurrent ones), which act by stable-baselines3 itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .algorithms import algorithm_class
+from .network import Floats, Normaliser
+
+
+class RememberingActor:
+    """An `Actor` with the memory of N episodes side by side, which `begun` clears. Needs the extra `rl`; raises
+    MissingExtraError without it."""
+
+    def __init__(self, model: Path, algorithm: str, normaliser: Normaliser | None) -> None:
+        self._model = algorithm_class(algorithm).load(model, device="cpu")
+        self._normaliser = normaliser
+        self._state: tuple[Any, ...] | None = None
+
+    def __call__(self, observations: Floats, begun: NDArray[np.bool_]) -> NDArray[np.float32]:
+        seen = observations if self._normaliser is None else self._normaliser(observations)
+        actions, self._state = self._model.predict(seen, self._state, begun, deterministic=True)
+        return np.asarray(actions, np.float32)
