@@ -22,7 +22,7 @@ VARIABLE = "DAMOOS_CATALOGUE"
 
 POLICY = "policy.toml"
 
-_SUFFIX: dict[str, str] = {kind: ".toml" for kind in ("envs", "machines", "policies", "training")} | {"workloads": ".cfg"}
+_SUFFIX: dict[str, str] = dict.fromkeys(("envs", "machines", "policies", "training"), ".toml") | {"workloads": ".cfg"}
 _SINGULAR: dict[str, str] = {"workloads": "workload", "envs": "env", "machines": "machine", "policies": "policy"}
 _PACKAGE = Path(__file__).parent
 

@@ -59,5 +59,17 @@ def algorithm_class(name: str) -> Any:
 
 def options_of(name: str) -> tuple[str, ...]:
     """The settings that the algorithm itself takes, by its constructor."""
-    ours = ("self", "policy", "env", "seed", "device", "verbose", "tensorboard_log", "policy_kwargs", "_init_setup_model")
-    return tuple(option for option in inspect.signature(algorithm_class(name).__init__).parameters if option not in ours)
+    ours = (
+        "self",
+        "policy",
+        "env",
+        "seed",
+        "device",
+        "verbose",
+        "tensorboard_log",
+        "policy_kwargs",
+        "_init_setup_model",
+    )
+    return tuple(
+        option for option in inspect.signature(algorithm_class(name).__init__).parameters if option not in ours
+    )

@@ -44,11 +44,12 @@ def network_of(model: Any, normaliser: Normaliser | None, grid: NDArray[np.float
         modules, output = [*policy.actor.latent_pi, policy.actor.mu], "squash"
     else:
         modules, output = [*policy.actor.mu], "squash"
-    if policy.activation_fn not in _ACTIVATIONS:
-        value = policy.activation_fn.__name__
+    activation = policy.activation_fn if output == "clip" else policy.net_args["activation_fn"]
+    if activation not in _ACTIVATIONS:
+        value = activation.__name__
         raise InputError("can't be kept", field="activation", value=value, allowed="tanh, relu")
     layers = tuple((_array(m.weight), _array(m.bias)) for m in modules if isinstance(m, torch.nn.Linear))
-    return Network(layers, _ACTIVATIONS[policy.activation_fn], output, normaliser, grid)
+    return Network(layers, _ACTIVATIONS[activation], output, normaliser, grid)
 
 
 def _array(parameter: torch.Tensor) -> NDArray[np.float32]:

@@ -28,6 +28,7 @@ from damoos.errors import ConfigError
 from damoos.files import write_whole
 from damoos.tune.space import Space
 
+from .algorithms import algorithm_class
 from .network import ACTIVATIONS, OUTPUTS, Floats, Network, Normaliser
 
 FORMAT = 1
@@ -66,12 +67,19 @@ class Policy:
 
     def actor(self) -> Actor:
         """What acts, deterministically. Raises MissingExtraError where it takes torch and that is not installed."""
+        return self.network_actor() or self._remembering()
+
+    def network_actor(self) -> Actor | None:
+        """The same without torch; None for a policy with a memory."""
         network = self.network
-        if network is not None:
-            return lambda observations, begun: network(observations)
+        return None if network is None else lambda observations, begun: network(observations)
+
+    def _remembering(self) -> Actor:
         from .remembering import RememberingActor  # torch takes seconds to load
 
-        return RememberingActor(self.folder / MODEL, self.algorithm, self.normaliser)
+        return RememberingActor(
+            algorithm_class(self.algorithm).load(self.folder / MODEL, device="cpu"), self.normaliser
+        )
 
     def check_space(self, space: Space, env: str) -> None:
         """Raises ConfigError if `space`, of the preset `env`, is not the one that it was trained in."""
@@ -157,10 +165,15 @@ def save_policy(policy: Policy, curve: str) -> None:
     write_whole(policy.folder / POLICY, toml_text(table))
 
 
-def toml_text(table: Mapping[str, Any]) -> str:
-    """A table of texts, numbers, flags, lists of them and tables of such as TOML; None is left out."""
+def toml_text(table: Mapping[str, Any], name: str = "") -> str:
+    """A table of texts, numbers, flags, lists of them and tables of such as TOML, the tables inside as of table `name`;
+    None is left out."""
     flat = [f"{_key(key)} = {_value(value)}\n" for key, value in table.items() if not isinstance(value, Mapping | None)]
-    inner = [f"\n[{_key(key)}]\n{toml_text(value)}" for key, value in table.items() if isinstance(value, Mapping)]
+    inner = []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            full = f"{name}.{_key(key)}" if name else _key(key)
+            inner.append(f"\n[{full}]\n{toml_text(value, full)}")
     return "".join(flat + inner)
 
 
@@ -176,9 +189,9 @@ def _value(value: Any) -> str:
 
 def _read_network(path: Path, table: dict[str, Any], where: Path) -> tuple[Network | None, Normaliser | None]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             arrays = dict(archive)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ConfigError(f"can't be read: {error}", file=path) from error
 
     def array(name: str) -> NDArray[Any]:

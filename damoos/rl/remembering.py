@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .algorithms import algorithm_class
 from .network import Floats, Normaliser
 
 
 class RememberingActor:
-    """An `Actor` with the memory of N episodes side by side, which `begun` clears. Needs the extra `rl`; raises
-    MissingExtraError without it."""
+    """An `Actor` with the memory of N episodes side by side, which `begun` clears. `model`: of
+    stable-baselines3."""
 
-    def __init__(self, model: Path, algorithm: str, normaliser: Normaliser | None) -> None:
-        self._model = algorithm_class(algorithm).load(model, device="cpu")
+    def __init__(self, model: Any, normaliser: Normaliser | None) -> None:
+        self._model = model
         self._normaliser = normaliser
         self._state: tuple[Any, ...] | None = None
 

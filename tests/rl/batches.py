@@ -1,4 +1,4 @@
-"""Environments whose trajectories are easy to tell: a counter that ends, or is cut off, after a drawn number of steps."""
+"""Environments whose trajectories are easy to tell: a counter that ends after a drawn number of steps."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
         super().reset(seed=seed)
-        self.steps, self.sum, self.length = 0, 0.0, int(self.np_random.integers(2, 6))
+        self.steps, self.sum, self.total = 0, 0.0, 0.0
+        self.length = int(self.np_random.integers(2, 6))
         return self._see(), {"length": self.length}
 
     def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
@@ -28,8 +29,14 @@ class Counter(gymnasium.Env[np.ndarray, np.ndarray]):
         self.sum += float(action[0])
         ended = self.steps >= self.length
         cut = bool(self.length % 2)
-        info = {"episode_score": -self.sum, "workload": "counter"} if ended else {}
-        return self._see(), -float(np.square(action - 0.5).sum()), ended and not cut, ended and cut, info
+        reward = -float(np.square(action - 0.5).sum())
+        self.total += reward
+        return self._see(), reward, ended and not cut, ended and cut, self._end() if ended else {}
+
+    def _end(self) -> dict[str, Any]:
+        numbers = {"episode_score": self.total, "reward_total": self.total}
+        overheads = {"runtime_overhead_percent": 1.0, "rss_overhead_percent": -self.total}
+        return {**numbers, **overheads, "feasible": True, "workload": "counter"}
 
 
 def batch(count: int, mode: AutoresetMode = AutoresetMode.DISABLED) -> SyncVectorEnv:
