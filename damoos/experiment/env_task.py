@@ -65,9 +65,10 @@ class EnvTask:
         return self.env.space
 
     def under(self, strategy: Strategy) -> Self:
-        """The env with the strategy's own space, if it brings one; runs without a scheme stay remembered."""
+        """The env with the strategy's own space, if it brings one, steered, if it steers; runs without a scheme stay
+        remembered."""
         strategy.check(self.space, subject=True)
-        if strategy.brings is None:
+        if strategy.is_plain:
             return self
         baselines = OrderedDict((key, runs) for key, runs in self._runs.items() if key[0] is None)
         return replace(self, env=strategy.env_in(self.env), _runs=baselines, _parts={})
@@ -126,7 +127,7 @@ class EnvTask:
         trial = evaluate(self._measured, self.space, self.env.objective, number, values, base)
         if trial.error_kind == "setup":
             raise SetUpError(f"{self.name}: {trial.error}")
-        return trial
+        return replace(trial, steered=self.env.steering is not None)
 
     def _judging(self) -> tuple[int, ...]:
         return run_seeds(0, Stream.VERIFY, self.judged_with)
@@ -142,7 +143,8 @@ class EnvTask:
                 self._runs.move_to_end(key)
                 return found
         # Courses share the backend's slots among them, so a course runs one after the other.
-        bench = Bench(self.backend, self.workload, 1, observes=self.env.objective.observes, feed=self.env.feed)
+        env = self.env
+        bench = Bench(self.backend, self.workload, 1, env.objective.observes, env.feed, env.steering)
         runs = tuple(run_of(result) for result in bench.results(kdamonds, seeds, self._patiently))
         with self._lock:
             self._runs[key] = runs

@@ -181,6 +181,11 @@ def scheme_in_words(outcome: Outcome) -> str:
 
 def deployment(outcome: Outcome, kdamonds_file: str = "best.json") -> list[str]:
     """How to use what was found: a sentence, then the commands."""
+    if outcome.steered is not None:
+        return [
+            f"There is no scheme for damo to start: strategy {outcome.steered} changes it all the time, and the score "
+            "is that of both together."
+        ]
     file = shlex.quote(kdamonds_file)
     where = FOUND_ON.get(outcome.time_kind, "")
     if _needs_pid(outcome.recommended):

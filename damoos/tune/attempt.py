@@ -69,6 +69,7 @@ class Attempts:
             state="partial" if trial.state == "complete" and not whole else trial.state,
             share=share,
             reused=tuple(run.seed for run in known),
+            steered=self.meter.bench.steering is not None,
         )
 
     def _known(self, values: Values, share: float, base: Sequence[Run], trials: Sequence[Trial]) -> tuple[Run, ...]:

@@ -108,25 +108,33 @@ class Journal:
             tell(self._memory, proposal.trial, record.values, excess_percent)
         self._study.add_trial(self._memory.get_trials(deepcopy=False)[proposal.number])
 
-    def runs(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0) -> tuple[Run, ...] | None:
-        """Runs of that share of the workload that were remembered."""
-        found = self._runs.get(_key(RUNS, kdamonds, seeds, share))
+    def runs(
+        self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0, *, steered: bool = False
+    ) -> tuple[Run, ...] | None:
+        """Runs of that share of the workload that were remembered; `steered`: those that began with `kdamonds`."""
+        found = self._runs.get(_key(RUNS, kdamonds, seeds, share, steered))
         return None if found is None else from_plain(tuple[Run, ...], found, "runs")
 
     def remember(
-        self, kdamonds: Kdamonds | None, seeds: Sequence[int], runs: Sequence[Run], share: float = 1.0
+        self,
+        kdamonds: Kdamonds | None,
+        seeds: Sequence[int],
+        runs: Sequence[Run],
+        share: float = 1.0,
+        *,
+        steered: bool = False,
     ) -> None:
         """Writes runs that belong to no trial: of the baseline and of the verification."""
-        self._write(_key(RUNS, kdamonds, seeds, share), to_plain(tuple(runs)))
+        self._write(_key(RUNS, kdamonds, seeds, share, steered), to_plain(tuple(runs)))
 
-    def detail(self, kdamonds: Kdamonds | None, seed: int) -> Detail | None:
+    def detail(self, kdamonds: Kdamonds | None, seed: int, *, steered: bool = False) -> Detail | None:
         """What was kept of that run."""
-        found = self._runs.get(_key(DETAIL, kdamonds, [seed]))
+        found = self._runs.get(_key(DETAIL, kdamonds, [seed], steered=steered))
         return None if found is None else from_plain(Detail, found, "detail")
 
-    def keep_detail(self, kdamonds: Kdamonds | None, detail: Detail) -> None:
+    def keep_detail(self, kdamonds: Kdamonds | None, detail: Detail, *, steered: bool = False) -> None:
         """Writes what reports show of a run, for runs that are too dear to be repeated for a picture."""
-        self._write(_key(DETAIL, kdamonds, [detail.seed]), to_plain(detail))
+        self._write(_key(DETAIL, kdamonds, [detail.seed], steered=steered), to_plain(detail))
 
     def _write(self, key: str, plain: object) -> None:
         self._study.set_user_attr(key, plain)
@@ -204,9 +212,9 @@ def _drop_torn_line(file: BinaryIO, path: Path) -> None:
         os.truncate(path, whole)
 
 
-def _key(kind: str, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0) -> str:
+def _key(kind: str, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0, steered: bool = False) -> str:
     tree = None if kdamonds is None else to_damo(kdamonds)
-    # Runs of the whole have the key that they had before there were others.
-    part = [] if share == 1.0 else [share]
-    text = json.dumps([tree, list(seeds), *part], sort_keys=True)
+    # Runs of the whole under one configuration have the key that they had before there were others.
+    part: list[float | str] = [] if share == 1.0 else [share]
+    text = json.dumps([tree, list(seeds), *part, *(["steered"] if steered else [])], sort_keys=True)
     return f"{kind}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"

@@ -36,11 +36,12 @@ SET_UPS_IN_A_ROW = 3
 @dataclass(frozen=True)
 class Plan:
     """How runs of a trial are made: by which `rules` they are ended early, if any; of what `share` of the workload;
-    which are `known`."""
+    which are `known`. `steered`: where the bench has something that steers, whether it does."""
 
     rules: Rules | None = None
     share: float = 1.0
     known: tuple[Run, ...] = ()
+    steered: bool = True
 
 
 PLAIN = Plan()
@@ -117,14 +118,14 @@ class Meter:
         known = {run.seed: run for run in plan.known}
         left = [seed for seed in seeds if seed not in known]
         if plan.rules is None or kdamonds is None:
-            new = [run_of(result) for result in self._results(kdamonds, left, plan.share)]
+            new = [run_of(result) for result in self._results(kdamonds, left, plan)]
         else:
             new = self._judged(kdamonds, left, plan.rules, plan)
         known.update((run.seed, run) for run in new)
         return tuple(known[seed] for seed in seeds)
 
     def _judged(self, kdamonds: Kdamonds, seeds: Sequence[int], rules: Rules, plan: Plan) -> list[Run]:
-        judge, bench = Judge(rules, kdamonds), self._bench_of(plan.share)
+        judge, bench = Judge(rules, kdamonds), self._bench_of(plan)
         runs: list[Run] = []
         if plan.known:
             judge.ended(plan.known)
@@ -136,16 +137,20 @@ class Meter:
             runs += judge.ended(found)
         return runs
 
-    def remembered(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0) -> tuple[Run, ...]:
-        """Runs of that share of the workload that belong to no trial, those of earlier calls included. Raises as
-        `run`."""
+    def remembered(
+        self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float = 1.0, *, steered: bool = True
+    ) -> tuple[Run, ...]:
+        """Runs of that share of the workload that belong to no trial, those of earlier calls included; `steered`: as
+        trials are, where something steers these. Raises as `run`."""
+        plan = Plan(share=share, steered=steered)
         if not self.simulated:
             groups = self._groups(seeds, self.bench.workers)
-            return tuple(run for group in groups for run in self._one_by_one(kdamonds, group, share))
-        runs = self.journal.runs(kdamonds, seeds, share)
+            return tuple(run for group in groups for run in self._one_by_one(kdamonds, group, plan))
+        steered = self._steers(kdamonds, steered)
+        runs = self.journal.runs(kdamonds, seeds, share, steered=steered)
         if runs is None:
-            runs = self.run(kdamonds, seeds, Plan(share=share))
-            self.journal.remember(kdamonds, seeds, runs, share)
+            runs = self.run(kdamonds, seeds, plan)
+            self.journal.remember(kdamonds, seeds, runs, share, steered=steered)
         self._charge(runs)
         self.report(len(runs))
         return runs
@@ -170,11 +175,11 @@ class Meter:
         self.report(1)
         return recording
 
-    def detail(self, kdamonds: Kdamonds | None) -> Detail:
+    def detail(self, kdamonds: Kdamonds | None, *, steered: bool = True) -> Detail:
         """What reports show of the run with `detail_seed`, which was a remembered one."""
         if self.simulated:
-            return Detail.of(self.bench.result(kdamonds, self.detail_seed))
-        kept = self.journal.detail(kdamonds, self.detail_seed)
+            return Detail.of(self._bench_of(Plan(steered=steered)).result(kdamonds, self.detail_seed))
+        kept = self.journal.detail(kdamonds, self.detail_seed, steered=self._steers(kdamonds, steered))
         assert kept is not None
         return kept
 
@@ -191,14 +196,16 @@ class Meter:
         if self.failed_set_ups == SET_UPS_IN_A_ROW:
             raise SetUpError(f"{SET_UPS_IN_A_ROW} trials in a row could not be set up, the study stops: {trial.error}")
 
-    def _one_by_one(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float) -> list[Run]:
-        known = {seed: found[0] for seed in seeds if (found := self.journal.runs(kdamonds, [seed], share)) is not None}
-        for result in self._results(kdamonds, [seed for seed in seeds if seed not in known], share):
+    def _one_by_one(self, kdamonds: Kdamonds | None, seeds: Sequence[int], plan: Plan) -> list[Run]:
+        steered = self._steers(kdamonds, plan.steered)
+        remembered = {seed: self.journal.runs(kdamonds, [seed], plan.share, steered=steered) for seed in seeds}
+        known = {seed: found[0] for seed, found in remembered.items() if found is not None}
+        for result in self._results(kdamonds, [seed for seed in seeds if seed not in known], plan):
             # Before the run itself: killed between the two, both are done again.
             if result.seed == self.detail_seed:
-                self.journal.keep_detail(kdamonds, Detail.of(result))
+                self.journal.keep_detail(kdamonds, Detail.of(result), steered=steered)
             known[result.seed] = run_of(result)
-            self.journal.remember(kdamonds, [result.seed], [known[result.seed]], share)
+            self.journal.remember(kdamonds, [result.seed], [known[result.seed]], plan.share, steered=steered)
         runs = [known[seed] for seed in seeds]
         self._charge(runs)
         self.report(len(runs))
@@ -209,12 +216,16 @@ class Meter:
         at_once = max(at_once, 1)
         return [seeds[first : first + at_once] for first in range(0, len(seeds), at_once)]
 
-    def _bench_of(self, share: float) -> Bench:
-        return self.bench if share == 1.0 else replace(self.bench, workload=part_of(self.bench.workload, share))
+    def _steers(self, kdamonds: Kdamonds | None, wanted: bool) -> bool:
+        return wanted and kdamonds is not None and self.bench.steering is not None
 
-    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int], share: float) -> tuple[Result, ...]:
+    def _bench_of(self, plan: Plan) -> Bench:
+        bench = self.bench if plan.steered else replace(self.bench, steering=None)
+        return bench if plan.share == 1.0 else replace(bench, workload=part_of(bench.workload, plan.share))
+
+    def _results(self, kdamonds: Kdamonds | None, seeds: Sequence[int], plan: Plan) -> tuple[Result, ...]:
         look: Look | None = _go_on if self.follows and self.phase == "baseline" else None
-        results = self._bench_of(share).results(kdamonds, seeds, self._with_retries, look)
+        results = self._bench_of(plan).results(kdamonds, seeds, self._with_retries, look)
         self.workload_time_s += sum(result.runtime_s for result in results)
         self.nr_runs += len(results)
         return results

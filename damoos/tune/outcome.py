@@ -171,6 +171,8 @@ class Trial:
 
     `error_kind`: "refused" by the kernel, "setup" of the run, "workload", or "backend" for whatever else.
 
+    `steered`: something changed the kdamonds while the workload ran; `params` and `kdamonds` are what it began with.
+
     `params`: parameter name to value in its unit (only those active); `params_text` the same as text with unit.
     `score` is the mean over `repeats`, `values` what the objective optimises (one value, or one a Pareto metric).
     """
@@ -191,6 +193,7 @@ class Trial:
     stopped: Stopped | None = _later(None)
     share: float = _later(1.0)
     reused: tuple[int, ...] = _later(())
+    steered: bool = _later(False)
 
     @property
     def workload_time_s(self) -> float:
@@ -277,7 +280,9 @@ class Outcome:
     verification says that it does not help; `recommended` is what to deploy: the winner's kdamonds if it helps, else
     kdamonds without a scheme. `front`: feasible trials on the Pareto front (runtime overhead, RSS overhead), fastest
     first. `created`: local time, ISO 8601. `workload_time_s`: what the study charged, s of `time_kind`. `access`: None
-    where the workload's own pattern isn't known. `start`: the study whose best points came first, in words."""
+    where the workload's own pattern isn't known. `start`: the study whose best points came first, in words.
+    `steered`: the strategy that changes the kdamonds while the workload runs, where that is what to deploy: then there
+    is no configuration to deploy, and `recommended` is what such runs begin with."""
 
     workload: WorkloadInfo
     env: EnvInfo
@@ -302,6 +307,7 @@ class Outcome:
     series: tuple[Series, ...]
     access: HeatMap | None = _later(None)
     start: str | None = _later(None)
+    steered: str | None = _later(None)
 
     @property
     def best_trial(self) -> Trial | None:

@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 
 from damoos.damon.damo_format import dump_kdamonds, from_damo
-from damoos.errors import BackendError, ConfigError
+from damoos.damon.kdamonds import Kdamonds
+from damoos.errors import BackendError, ConfigError, InputError
 from damoos.files import write_whole
 
 from .outcome import Outcome, Trial
@@ -17,21 +18,39 @@ RESULT, TRIALS, BEST_JSON, BEST_YAML = "result.json", "trials.csv", "best.json",
 
 
 def write_outputs(outcome: Outcome, folder: Path) -> tuple[Path, ...]:
-    """Writes best.json and best.yaml (the recommended kdamonds, as damo reads them), trials.csv and result.json.
+    """Writes best.json and best.yaml (the recommended kdamonds, as damo reads them), trials.csv and result.json; no
+    best.json and best.yaml where no configuration is recommended (see `static_kdamonds`).
 
     Each file is replaced whole or not at all. Returns their paths. Raises BackendError where they can't be written.
     """
-    paths = tuple(folder / name for name in (BEST_JSON, BEST_YAML, TRIALS, RESULT))
-    recommended = from_damo(outcome.recommended)
+    schemes = [folder / name for name in (BEST_JSON, BEST_YAML)]
+    tables = [folder / name for name in (TRIALS, RESULT)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        dump_kdamonds(recommended, paths[0])
-        dump_kdamonds(recommended, paths[1])
-        write_whole(paths[2], trials_csv(outcome))
-        write_whole(paths[3], json.dumps(outcome.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
+        if outcome.steered is None:
+            for path in schemes:
+                dump_kdamonds(static_kdamonds(outcome), path)
+        else:
+            for path in schemes:
+                path.unlink(missing_ok=True)
+            schemes = []
+        write_whole(tables[0], trials_csv(outcome))
+        write_whole(tables[1], json.dumps(outcome.to_json(), ensure_ascii=False, allow_nan=False) + "\n")
     except OSError as error:
         raise BackendError(f"{error.filename or folder}: can't be written: {error.strerror}") from error
-    return paths
+    return (*schemes, *tables)
+
+
+def static_kdamonds(outcome: Outcome) -> Kdamonds:
+    """The recommended configuration. Raises InputError where that is none."""
+    if outcome.steered is not None:
+        raise InputError(
+            "is no configuration: its score is that of runs that were steered all the time",
+            field="what was found",
+            value=f"strategy {outcome.steered}",
+            allowed="a study whose strategy does not steer",
+        )
+    return from_damo(outcome.recommended)
 
 
 def read_outcome(path: Path) -> Outcome:

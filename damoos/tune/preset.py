@@ -46,6 +46,7 @@ from .objective import DEFAULT_LIMIT_PERCENT, DEFAULT_WEIGHT, Objective, parse_o
 from .outcome import EnvInfo
 from .place import Kind, Value, get, grown, kind_of, order_of, put
 from .space import Condition, Parameter, Space
+from .steering import Steering
 
 _FILE_KEYS = ("title", "description", "base", "parameters", "objective", "feed", "extends")
 _PARAMETER_KEYS = ("title", "place", "low", "high", "default", "scale", "choices", "since", "when")
@@ -55,7 +56,8 @@ _OBJECTIVE_KEYS = ("kind", "weight", "max_runtime_overhead", "constraints")
 
 @dataclass(frozen=True)
 class Env:
-    """A preset: a space of parameters and an objective. `sha256` is of its content, what it extends included."""
+    """A preset: a space of parameters and an objective. `sha256` is of its content, what it extends included.
+    `steering`: of a strategy that steers the runs; no preset has one by itself."""
 
     name: str
     title: str
@@ -65,6 +67,7 @@ class Env:
     space: Space
     objective: Objective = field(default_factory=Objective)
     feed: Feed | None = None
+    steering: Steering | None = None
 
     def info(self) -> EnvInfo:
         """The preset as reports show it."""

@@ -13,6 +13,7 @@ import platform
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 
 from damoos.backend.base import Backend, Workload
@@ -80,7 +81,10 @@ def run_study(
 
 def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
     request, objective, effort = setting.request, setting.objective, setting.effort
-    bench = Bench.of(setting.backend, setting.workload, observes=objective.observes, feed=setting.env.feed)
+    env = setting.env
+    bench = Bench.of(
+        setting.backend, setting.workload, observes=objective.observes, feed=env.feed, steering=env.steering
+    )
     with Journal(request.study, setting.header, max(len(objective.metrics), 1)) as journal:
         first = run_seeds(request.seed, Stream.VERIFY, 1)[0]
         meter = Meter(
@@ -96,9 +100,11 @@ def _run(setting: _Setting, on_progress: OnProgress) -> Outcome:
         ladder = setting.strategy.ladder(effort.repeats) if setting.strategy.ladder is not None else None
         baselines = Baselines.measured(meter, seeds, ladder)
         finalists = effort.finalists if setting.early_stop else None
-        trials = _search(setting, Attempts(meter, setting.env.space, objective, baselines, ladder, finalists))
+        trials = _search(setting, Attempts(meter, env.space, objective, baselines, ladder, finalists))
         meter.enter("verify", 0, nr_runs(trials, effort))
-        verdict = verify(meter.remembered, objective, trials, setting.documented, request.seed, effort)
+        unsteered = partial(meter.remembered, steered=False)
+        found = meter.remembered if env.steering is not None else None
+        verdict = verify(unsteered, objective, trials, setting.documented, request.seed, effort, found)
         # How many runs it takes is known only now.
         meter.enter("verify", meter.done, meter.done)
         return _outcome(setting, meter, baselines.whole, trials, verdict)
@@ -175,6 +181,8 @@ def _resolve(request: StudyRequest, backend: Backend) -> _Setting:
         header = {**header, "early stop": "on" if early_stop else "off"}
     if strategy.uses_budget:
         header = {**header, "trials": request.trials}
+    if env.steering is not None:
+        header = {**header, "steering": _digest(repr(env.steering))}
     return _Setting(
         request, workload, env, documented, objective, backend, kernel, effort, start, strategy, early_stop, header
     )
@@ -256,7 +264,7 @@ def _outcome(
 ) -> Outcome:
     request, workload, env = setting.request, setting.workload, setting.env
     shown = _shown(setting.documented, trials, verdict)
-    details = {label: meter.detail(kdamonds) for label, kdamonds in shown.items()}
+    details = {label: meter.detail(kdamonds, steered=label == FOUND) for label, kdamonds in shown.items()}
     plain = details[NO_SCHEME]
     allowed = [t for t in trials if t.state == "complete" and t.feasible]
     points = [(-_known(t.runtime_overhead_percent), -_known(t.rss_overhead_percent)) for t in allowed]
@@ -287,6 +295,7 @@ def _outcome(
         series=tuple(detail.series(label) for label, detail in details.items()),
         access=access,
         start=None if setting.start is None else setting.start.text,
+        steered=request.strategy if env.steering is not None and verdict.recommended == FOUND else None,
     )
 
 

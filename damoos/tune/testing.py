@@ -123,6 +123,13 @@ class StrategyConformance:
             with _refused(self.strategy.name):
                 self.strategy.check(self.spaces["line"])
 
+    def test_what_steers_begins_with_the_default_and_says_that_it_repeats_itself(self) -> None:
+        if self.strategy.steering is None:
+            return
+        assert self.strategy.repeats and self.strategy.steering.every_s > 0
+        room = self._space("room")
+        assert all(values == room.defaults() for _, values in self._ask_all(room, 3))
+
     def test_several_objectives_or_says_why_not(self) -> None:
         if not self.strategy.several_objectives:
             with _refused(self.strategy.name):

@@ -21,6 +21,7 @@ from .early import Follower, Hopeless
 from .objective import Objective, mean, run_of
 from .outcome import Run, Trial
 from .space import Space, Values
+from .steering import NO_SAMPLES, Steering, check_unfed
 
 STEP_S = 1.0
 """How far a run goes that is not simulated before it looks whether it is to stop, s of its own time; so often are
@@ -39,18 +40,28 @@ s so far. What it raises ends the run."""
 class Bench:
     """A workload on a backend. `workers`: runs side by side, no more than can't disturb each other. `observes`: whether
     DAMON is looked at while the workload runs, so that results have `Result.observed`. `feed`: what is fed to a goal of
-    the kdamonds where they have one for it."""
+    the kdamonds where they have one for it. `steering`: what changes the kdamonds of runs with DAMON as they go on;
+    such runs are looked at as often as they are steered."""
 
     backend: Backend
     workload: Workload
     workers: int
     observes: bool = False
     feed: Feed | None = None
+    steering: Steering | None = None
 
     @classmethod
-    def of(cls, backend: Backend, workload: Workload, *, observes: bool = False, feed: Feed | None = None) -> Bench:
+    def of(
+        cls,
+        backend: Backend,
+        workload: Workload,
+        *,
+        observes: bool = False,
+        feed: Feed | None = None,
+        steering: Steering | None = None,
+    ) -> Bench:
         """As many workers as the backend has slots."""
-        return cls(backend, workload, backend.slots, observes, feed)
+        return cls(backend, workload, backend.slots, observes, feed, steering)
 
     def result(self, kdamonds: Kdamonds | None, seed: int) -> Result:
         """One whole run; `kdamonds` None is without DAMON. Raises what `Backend.start` and the session raise."""
@@ -100,11 +111,19 @@ class Bench:
         step_s = SIMULATED_STEP_S if simulated else STEP_S
         if self.feed is not None and kdamonds is not None and self.feed.goal_of(kdamonds) is not None:
             feeder, step_s = Feeder(self.feed, kdamonds), min(step_s, self.feed.every_s)
+        steerer = None
+        if self.steering is not None and kdamonds is not None:
+            check_unfed(kdamonds, self.feed)
+            steerer = self.steering.begin(kdamonds, self.workload, self.backend, seed)
+            step_s = self.steering.every_s
         follower = None if follow is None else Follower()
         snapshots: list[Snapshot] = []
         with self.backend.start(self.workload, kdamonds, seed) as session:
+            if steerer is not None:
+                steerer.step(session, NO_SAMPLES)
             # Simulations are over before anybody could want to stop them.
-            while (looks or feeder is not None or follower is not None or not simulated) and not session.done:
+            stepwise = looks or any(part is not None for part in (feeder, steerer, follower)) or not simulated
+            while stepwise and not session.done:
                 if stop.is_set():
                     raise BackendError("stopped, since another run beside it failed")
                 samples = session.advance(step_s)
@@ -113,6 +132,8 @@ class Bench:
                     follow(seed, follower.t_s, follower.work_ms, follower.byte_s)
                 if feeder is not None:
                     feeder.feed(session, samples)
+                if steerer is not None and not session.done:
+                    steerer.step(session, samples)
                 if looks and not session.done and (snapshot := look(session)) is not None:
                     snapshots.append(snapshot)
             result = session.finish()

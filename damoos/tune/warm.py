@@ -42,6 +42,9 @@ def read_start(source: Path, best: int, env: Env) -> Start:
     ranked = ranking(there.trials)
     if not ranked:
         raise InputError("has no feasible trial", field=OPTION, value=str(source))
+    if any(trial.steered for trial in ranked):
+        problem = "was steered while it ran, so its points are not what scored"
+        raise InputError(problem, field=OPTION, value=f"{source} (strategy {there.strategy})", allowed="other studies")
     for trial in ranked:
         point = _point(there, env, trial.params)
         if point not in (*points, env.space.defaults()):

@@ -23,6 +23,7 @@ from damoos.errors import InputError, MissingExtraError
 from ..fidelity import Ladder
 from ..seeds import sampler_seed
 from ..space import Point, Space, Value
+from ..steering import Steering, check_unfed
 from .seen import Seen
 
 if TYPE_CHECKING:
@@ -107,6 +108,9 @@ class Strategy:
 
     `brings`: the space that is searched instead of an env's, made of it, with kdamonds of the strategy's own; raises
     InputError where they don't fit. `feed`: what is fed to a goal of these kdamonds while the workload runs.
+
+    `steering`: what changes the kdamonds while the workload runs. The points of such a strategy are what its runs begin
+    with; it proposes the env's default again and again, which `repeats` says.
     """
 
     name: str
@@ -127,6 +131,7 @@ class Strategy:
     watches: bool = False
     brings: Callable[[Space], Space] | None = None
     feed: Feed | None = None
+    steering: Steering | None = None
 
     def space_in(self, space: Space) -> Space:
         """The space that this strategy searches in an env with `space`. Raises InputError where it has none there."""
@@ -138,11 +143,20 @@ class Strategy:
             raise error.at(field=f"strategy {self.name}") from None
 
     def env_in(self, env: Env) -> Env:
-        """`env` with the space of this strategy, and its feed if it has one; the objective stays, so that scores
-        compare with those of other strategies. Raises as `space_in`."""
-        if self.brings is None:
+        """`env` with the space of this strategy, its feed if it has one, and what steers; the objective stays, so that
+        scores compare with those of other strategies. Raises as `space_in`, and where a fed env can't be steered."""
+        if self.is_plain:
             return env
-        return dataclasses.replace(env, space=self.space_in(env.space), feed=self.feed or env.feed)
+        feed = env.feed if self.brings is None else self.feed or env.feed
+        there = dataclasses.replace(env, space=self.space_in(env.space), feed=feed, steering=self.steering)
+        if self.steering is not None:
+            check_unfed(there.space.kdamonds(there.space.defaults()), feed)
+        return there
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its trials are runs of the env's own space with nothing done to them."""
+        return self.brings is None and self.steering is None
 
     @property
     def nr_watched(self) -> int:

@@ -1,0 +1,222 @@
+"""`damoos/Tuning-v0`: an episode is a tuning session. Alone and many side by side."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import seeding
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from damoos.errors import InputError
+from damoos.tune.preset import load_env
+
+from .draw import TaskSource
+from .history import Layout, Observation
+from .knobs import Action, Knobs
+from .tuning_session import Rules, Runner, TuningSession
+
+OBSERVATION_VERSION = 1
+"""Rises when observations or actions change: a policy acts on those that it was trained on."""
+RUNS = 8
+"""Trials of a session, unless told otherwise."""
+_Got = TypeVar("_Got")
+
+
+class TuningEnv(gymnasium.Env[Observation, Action]):
+    """Tunes one workload after the other: an episode is a session of `runs` trials of a workload that is drawn anew.
+
+    Observation, float32, `[profile | left | best | newest trial | … | oldest]`: what DAMON sees of the workload when it
+    only monitors (15 numbers, `damoos/OneShot-v0` has their table), the runs that are left, the best trial so far, and
+    the last `history` trials with their outcomes. `damoos.env.history.Layout` has the table with units; with `reclaim`,
+    5 parameters and 8 runs that is 15 + 2 + 5 + 8 · 8 = 86 numbers.
+
+    Action, float32 [d] in [-1, 1]: one number a parameter of the env preset, from its low to its high end on its own
+    scale (`damoos envs show NAME` lists them); outside is clipped. Each action is a trial: `repeats` whole runs.
+
+    Reward: by how much the trial improves the best score of a feasible trial (percent, at least 0, "no scheme"), in
+    units of 20 percent points. What breaks a limit or fails improves nothing. So the sum over an episode times 20 is
+    the best score that it found.
+
+    Start: a workload, a backend and a seed are drawn from `workloads`, `backend`, `seeds` and `randomise` (see
+    `damoos.env.draw.TaskSource`); runs without DAMON, and for the profile a monitored one with another seed, come
+    before the first observation. All trials of a session have the seeds of its runs without DAMON, those that a study
+    with the drawn seed has. End: `terminated` after `runs` trials.
+
+    `info` of a step: `trial` with `score`, `feasible`, `runtime_overhead_percent`, `rss_overhead_percent`, `params`
+    (texts with units), `kdamonds` (damo's JSON tree) and `error` (None, or why it failed); of the last step also
+    `workload`, and of the best trial (no scheme, if none is better) `episode_score`, `reward_total` (the same: what is
+    infeasible is not the best), `feasible`, `runtime_overhead_percent`, `rss_overhead_percent`.
+
+    | argument | default | what |
+    | --- | --- | --- |
+    | `workloads` | | names, patterns such as `generated-train-0:64`, or folders |
+    | `env` | `reclaim` | the preset: parameters and objective |
+    | `backend` | `sim:zram` | one, or several to draw from |
+    | `seeds` | None | different seeds a workload; None: always new ones |
+    | `randomise` | False | draw machine costs and noise as well |
+    | `runs` | 8 | trials a session |
+    | `repeats` | 1 | runs a trial |
+    | `history` | None | trials shown; None: all, 0: none |
+    | `profile` | True | whether the workload's profile is shown |
+    | `controls` | None | names of the parameters that are the agent's; None: all, others keep their default |
+
+    On the simulator a seed decides everything; on real kernels (`nondeterministic=True` there) runs differ.
+    Raises InputError for unknown names, BackendError if a workload can't be run.
+
+    Version history: v0, first version.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": []}
+
+    def __init__(
+        self,
+        workloads: str | Sequence[str],
+        env: str = "reclaim",
+        backend: str | Sequence[str] = "sim:zram",
+        seeds: int | None = None,
+        randomise: bool = False,
+        *,
+        runs: int = RUNS,
+        repeats: int = 1,
+        history: int | None = None,
+        profile: bool = True,
+        controls: Sequence[str] | None = None,
+        render_mode: None = None,
+    ) -> None:
+        rules = _rules(env, runs, repeats, history, profile, controls)
+        self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
+        self.render_mode = render_mode
+        self.observation_space, self.action_space = _spaces(rules.layout)
+        source = TaskSource.of(workloads, backend, seeds, randomise)
+        self._session = TuningSession(Runner(rules), source)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts a session of the next workload that is drawn."""
+        super().reset(seed=seed, options=options)
+        self._session.draw(self.np_random)
+        return self._session.begin()
+
+    def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        """One trial. Raises gymnasium.error.ResetNeeded before a reset and after the last trial."""
+        seen, reward, last, info = self._session.step(action)
+        return seen, reward, last, False, info
+
+
+class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
+    """`num_envs` sessions of `TuningEnv` side by side, in `threads` threads (None: one a CPU of this process).
+
+    Environment i does what a `TuningEnv` does that is reset with seed + i, however many threads there are. Nothing is
+    reset by itself: `reset(options={"reset_mask": bool [num_envs]})` begins the next session of those that ended, and
+    the others' observations stay. Infos are those of `TuningEnv` without `trial`.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
+
+    def __init__(
+        self,
+        num_envs: int,
+        workloads: str | Sequence[str],
+        env: str = "reclaim",
+        backend: str | Sequence[str] = "sim:zram",
+        seeds: int | None = None,
+        randomise: bool = False,
+        threads: int | None = None,
+        *,
+        runs: int = RUNS,
+        repeats: int = 1,
+        history: int | None = None,
+        profile: bool = True,
+        controls: Sequence[str] | None = None,
+        render_mode: None = None,
+    ) -> None:
+        if num_envs < 1:
+            raise InputError("too small", field="num_envs", value=num_envs, allowed="1 and more")
+        rules = _rules(env, runs, repeats, history, profile, controls)
+        self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
+        self.num_envs, self.render_mode = num_envs, render_mode
+        self.single_observation_space, self.single_action_space = _spaces(rules.layout)
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        source, runner = TaskSource.of(workloads, backend, seeds, randomise), Runner(rules)
+        self._sessions = [TuningSession(runner, source) for _ in range(num_envs)]
+        self._rngs: list[np.random.Generator | None] = [None] * num_envs
+        self._seen = np.zeros((num_envs, rules.layout.size), np.float32)
+        threads = min(num_envs, len(os.sched_getaffinity(0)) if threads is None else threads)
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+
+    def reset(
+        self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Starts the next session, of all or of those in `options["reset_mask"]`; seeds as Gymnasium has them.
+
+        Raises InputError for a mask or seeds of another length.
+        """
+        chosen = np.flatnonzero(self._mask(options)).tolist()
+        given: Sequence[int | None] = [None] * self.num_envs
+        if seed is not None:
+            given = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
+        if len(given) != self.num_envs:
+            raise InputError("wrong length", field="seed", value=len(given), allowed=f"{self.num_envs} seeds")
+        for i in chosen:
+            rng = self._rngs[i]
+            if rng is None or given[i] is not None:
+                rng = self._rngs[i] = seeding.np_random(given[i])[0]
+            self._sessions[i].draw(rng)
+        infos: dict[str, Any] = {}
+        for i, (seen, info) in zip(chosen, self._map(lambda i: self._sessions[i].begin(), chosen), strict=True):
+            self._seen[i] = seen
+            infos = self._add_info(infos, info, i)
+        return self._seen.copy(), infos
+
+    def step(
+        self, actions: Action
+    ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
+        """One trial of each session. Raises gymnasium.error.ResetNeeded if one has ended and was not reset."""
+        rewards, ended = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
+        infos: dict[str, Any] = {}
+        every = range(self.num_envs)
+        for i, (seen, reward, last, info) in enumerate(self._map(lambda i: self._sessions[i].step(actions[i]), every)):
+            self._seen[i], rewards[i], ended[i] = seen, reward, last
+            del info["trial"]
+            infos = self._add_info(infos, info, i)
+        return self._seen.copy(), rewards, ended, np.zeros(self.num_envs, bool), infos
+
+    def close_extras(self, **kwargs: Any) -> None:
+        """Ends the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _map(self, do: Callable[[int], _Got], indices: Iterable[int]) -> Iterable[_Got]:
+        return map(do, indices) if self._pool is None else self._pool.map(do, indices)
+
+    def _mask(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
+        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
+        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
+            value = f"{mask.dtype} {list(mask.shape)}"
+            raise InputError("wrong mask", field="reset_mask", value=value, allowed=f"bool [{self.num_envs}]")
+        return mask
+
+
+def _rules(
+    env: str, runs: int, repeats: int, history: int | None, profile: bool, controls: Sequence[str] | None
+) -> Rules:
+    preset = load_env(env)
+    knobs = Knobs(preset.space, controls)
+    return Rules(preset, knobs, runs, repeats, runs if history is None else history, profile)
+
+
+def _spaces(layout: Layout) -> tuple[Any, Any]:
+    return (
+        spaces.Box(-layout.highest, layout.highest, dtype=np.float32),
+        spaces.Box(-1.0, 1.0, (layout.dimensions,), np.float32),
+    )
