@@ -28,6 +28,18 @@ class Mode:
 
 
 MODES: dict[str, Mode] = {
+    "control": Mode(
+        "damoos/Control-v0",
+        "damoos.env.batch:ControlVectorEnv",
+        "damoos.env.signals",
+        "within a run; an action holds for the next second",
+    ),
+    "tuning": Mode(
+        "damoos/Tuning-v0",
+        "damoos.env.tuning:TuningVectorEnv",
+        "damoos.env.tuning",
+        "an action is a run; an episode is a session of them",
+    ),
     "oneshot": Mode(
         "damoos/OneShot-v0",
         "damoos.env.one_shot_batch:one_shot_vector_env",
