@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+OBSERVATION_VERSION = 1
+"""Counts the ways in which observations were made; a policy acts on those that it was trained on."""
+
 IDLE_EDGES_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 RATE_EDGES = (0.0, 0.05, 0.2, 0.5)
 _LOG_BYTES, _LOG_RATE, _LOG_TIME, _LOG_QUOTA = 48.0, 24.0, 12.0, 40.0
