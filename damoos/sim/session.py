@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -105,6 +105,7 @@ class SimSession:
         self._backend, self._machine, self._workload, self._seed = backend, machine, workload, seed
         self._asked = kdamonds
         self._applied: Kdamonds | None = None
+        self._take_back: Callable[[], Kdamonds | None] | None = None
         self._samples: list[np.ndarray] = []
         self._trace: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._result: Result | None = None
@@ -157,6 +158,11 @@ class SimSession:
         return self._machine.rss_base_bytes
 
     @property
+    def duration_ms(self) -> float:
+        """What the workload takes undisturbed, of which `work_done_ms` is done."""
+        return self._workload.duration_ms
+
+    @property
     def address(self) -> int:
         """For `engine.step`, by which a batch moves on. Raises BackendError when closed."""
         self._must_be_open()
@@ -168,6 +174,7 @@ class SimSession:
         Raises KdamondsError, and BackendError if DAMON is not running or the value can't be simulated.
         """
         self._must_be_open()
+        self.settle()
         if self._applied is None:
             raise BackendError("commit: this run was started without DAMON; start it with kdamonds to change them")
         check_supported(kdamonds, self._machine, self._groups)
@@ -187,6 +194,19 @@ class SimSession:
             self._step(engine.SET_ATTRIBUTES)
         self._applied = self._asked = kdamonds
         return kdamonds
+
+    def lend(self, take_back: Callable[[], Kdamonds | None]) -> None:
+        """Lets compiled code commit to the run from outside, until `take_back` is called, which returns what that has
+        committed last (None: nothing)."""
+        self._take_back = take_back
+
+    def settle(self) -> None:
+        """Takes back what was lent: from here on the session knows what is applied."""
+        if self._take_back is not None:
+            take_back, self._take_back = self._take_back, None
+            committed = take_back()
+            if committed is not None:
+                self._applied = self._asked = committed
 
     def advance(self, seconds: float) -> Samples:
         """Lets the workload run on for `seconds` s of simulated time, or a little more (to the end of a stretch of at
@@ -249,11 +269,13 @@ class SimSession:
             self._run(math.inf)
             self._step(engine.FINISH)
             self.empty_buffers()
+            self.settle()
             self._result = self._record()
         return self._result
 
     def close(self) -> None:
         """Ends the session; nothing has to be restored."""
+        self.settle()
         self._closed = True
 
     def __enter__(self) -> Self:

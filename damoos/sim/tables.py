@@ -205,6 +205,13 @@ def has_quota(quotas: Quotas) -> bool:
     return bool(quotas.ms or quotas.bytes or any(goal.target_value > 0 for goal in quotas.goals))
 
 
+def score_kind(s: Scheme, ops: str) -> int:
+    """`S_SCORE` of a scheme that has weights."""
+    if s.action not in _SCORED[ops]:
+        return SCORE_SAME
+    return SCORE_HOT if s.action in _HOT else SCORE_COLD
+
+
 def _fill_pattern(row: np.ndarray, s: Scheme) -> None:
     p = s.access_pattern
     row[S_ACTION] = ACTIONS[s.action]
@@ -229,8 +236,7 @@ def _fill_quota(row: np.ndarray, s: Scheme, ops: str) -> None:
     row[S_FAIL_NUM], row[S_FAIL_DENOM] = q.fail_charge_num, q.fail_charge_denom
     row[S_W_NR], row[S_W_AGE] = w.nr_accesses_permil, w.age_permil
     # Without weights all regions score the same.
-    if s.action in _SCORED[ops] and (w.nr_accesses_permil or w.age_permil):
-        row[S_SCORE] = SCORE_HOT if s.action in _HOT else SCORE_COLD
+    row[S_SCORE] = score_kind(s, ops) if w.nr_accesses_permil or w.age_permil else SCORE_SAME
 
 
 def _fill_watermarks(row: np.ndarray, s: Scheme) -> None:
