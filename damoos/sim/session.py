@@ -105,7 +105,7 @@ class SimSession:
         self._backend, self._machine, self._workload, self._seed = backend, machine, workload, seed
         self._asked = kdamonds
         self._applied: Kdamonds | None = None
-        self._take_back: Callable[[], Kdamonds | None] | None = None
+        self._take_back: Callable[[bool], Kdamonds | None] | None = None
         self._samples: list[np.ndarray] = []
         self._trace: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._result: Result | None = None
@@ -195,18 +195,22 @@ class SimSession:
         self._applied = self._asked = kdamonds
         return kdamonds
 
-    def lend(self, take_back: Callable[[], Kdamonds | None]) -> None:
-        """Lets compiled code commit to the run from outside, until `take_back` is called, which returns what that has
-        committed last (None: nothing)."""
+    @property
+    def asked(self) -> Kdamonds | None:
+        """What the run was started with, or what was committed last; None without DAMON."""
+        self.settle()
+        return self._asked
+
+    def lend(self, take_back: Callable[[bool], Kdamonds | None]) -> None:
+        """Lets compiled code commit to the run from outside, until `take_back` is called, with whether it matters what
+        that has committed last, which it then returns (None: nothing)."""
         self._take_back = take_back
 
     def settle(self) -> None:
         """Takes back what was lent: from here on the session knows what is applied."""
-        if self._take_back is not None:
-            take_back, self._take_back = self._take_back, None
-            committed = take_back()
-            if committed is not None:
-                self._applied = self._asked = committed
+        committed = self._taken_back(wanted=True)
+        if committed is not None:
+            self._applied = self._asked = committed
 
     def advance(self, seconds: float) -> Samples:
         """Lets the workload run on for `seconds` s of simulated time, or a little more (to the end of a stretch of at
@@ -275,7 +279,7 @@ class SimSession:
 
     def close(self) -> None:
         """Ends the session; nothing has to be restored."""
-        self.settle()
+        self._taken_back(wanted=False)
         self._closed = True
 
     def __enter__(self) -> Self:
@@ -285,6 +289,10 @@ class SimSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _taken_back(self, *, wanted: bool) -> Kdamonds | None:
+        take_back, self._take_back = self._take_back, None
+        return None if take_back is None else take_back(wanted)
 
     def _must_be_open(self) -> None:
         if self._closed:

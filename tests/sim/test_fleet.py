@@ -35,9 +35,11 @@ def kdamonds_of(space: Space) -> Callable[[np.ndarray], Kdamonds]:
     return made
 
 
-def fleet_of(sessions: list[SimSession], space: Space, threads: int | None = 2) -> Fleet:
-    places = [p.place for p in space.parameters]
-    return Fleet(sessions, places, kdamonds_of(space), rate_edges=RATES, idle_edges_s=IDLE_S, threads=threads)
+def fleet_of(
+    sessions: list[SimSession], space: Space, threads: int | None = 2, started: Kdamonds | None = None
+) -> Fleet:
+    places, edges = [p.place for p in space.parameters], {"rate_edges": RATES, "idle_edges_s": IDLE_S}
+    return Fleet(sessions, places, kdamonds_of(space), **edges, threads=threads, started=started)
 
 
 def rows(space: Space, rng: np.random.Generator, runs: int = RUNS) -> np.ndarray:
@@ -70,8 +72,9 @@ PRESETS = (
 )
 
 
+@pytest.mark.parametrize("told", [False, True], ids=["", "told what runs were started with"])
 @pytest.mark.parametrize("env", PRESETS)
-def test_commits_are_those_of_sessions(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commits_are_those_of_sessions(env: str, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bit for bit in all tables, and so in what comes of them; after the first one without the session's help."""
     space, together = sessions(env)
     _, alone = sessions(env)
@@ -79,14 +82,14 @@ def test_commits_are_those_of_sessions(env: str, monkeypatch: pytest.MonkeyPatch
     slow = []
     commit = SimSession.commit
     monkeypatch.setattr(SimSession, "commit", lambda self, k: (slow.append(self), commit(self, k))[1])
-    with fleet_of(together, space) as fleet:
+    with fleet_of(together, space, started=together[0].asked if told else None) as fleet:
         for step in range(12):
             values = rows(space, rng)
             which = rng.random(RUNS) < (1.0 if step == 0 else 0.7)
             slow.clear()
             fleet.commit(values, which)
             # Rooms for more regions are made by the session.
-            assert env == "full" or len(slow) == (RUNS if step == 0 else 0)
+            assert env == "full" or len(slow) == (RUNS if step == 0 and not told else 0)
             for i in np.flatnonzero(which):
                 commit(alone[i], kdamonds_of(space)(values[i]))
             assert_same(fleet, alone)
