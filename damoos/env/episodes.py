@@ -68,12 +68,8 @@ class Episodes:
             allowed = "a preset without [feed]: what is fed and what an agent commits would overwrite each other"
             raise InputError("can't be controlled", field="env", value=env, allowed=allowed)
         space = self.preset.space
-<<<<<<< HEAD
-        self._default, self._start = space.encode(space.defaults()), space.kdamonds(space.defaults())
-=======
         self._default = space.encode(space.defaults())
         self._start = space.kdamonds(space.defaults())
->>>>>>> main
         self._columns = [i for i, p in enumerate(space.parameters) if p.name in self.controls]
         size = len(self._columns)
         self.observation_space = spaces.Box(-1.0, 1.0, (len(SIGNALS) + size,), np.float32)
@@ -93,10 +89,6 @@ class Episodes:
     def begin(self, which: Mask, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """Starts a new episode in each of `which` [n], of a task drawn by its generator, and returns the observations
         of all, float32 [n, ...]. Raises what starting runs raises."""
-<<<<<<< HEAD
-=======
-        space = self.preset.space
->>>>>>> main
         for i in np.flatnonzero(which).tolist():
             task = self.source.draw(generators[i])
             base = baseline(task)
@@ -173,11 +165,6 @@ class Episodes:
             return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
         # A choice is a number of ours, which the fleet must leave to `_kdamonds`.
         places = ["" if p.kind == "choice" else p.place for p in self.preset.space.parameters]
-<<<<<<< HEAD
-        edges = {"rate_edges": RATE_EDGES, "idle_edges_s": IDLE_EDGES_S}
-        begun = decode_many(self.preset.space, self._default[None])[0]
-        return Fleet(simulated, places, self._kdamonds, **edges, begun_with=begun, threads=self._threads)
-=======
         return Fleet(
             simulated,
             places,
@@ -187,7 +174,6 @@ class Episodes:
             begun_with=decode_many(self.preset.space, self._default[None])[0],
             threads=self._threads,
         )
->>>>>>> main
 
     def _kdamonds(self, row: Floats) -> Kdamonds:
         return self.preset.space.kdamonds(values_of(self.preset.space, row))
