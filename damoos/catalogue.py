@@ -1,8 +1,8 @@
-"""Finds and reads the catalogues of data files: workloads, envs, machines.
+"""Finds and reads the catalogues of data files: workloads, envs, machines, policies and how they are trained.
 
 Look-up order: the folder named by `DAMOOS_CATALOGUE` (which `--catalogue` sets), the catalogue inside the installed
 package, the checkout beside the package. The first one that has a name wins. Files that belong together may lie in a
-folder, their group; that is for the eye, their names don't change.
+folder, their group; that is for the eye, their names don't change. A policy is a folder, found by its `policy.toml`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from typing import Any, Literal
 
 from damoos.errors import ConfigError
 
-Kind = Literal["workloads", "envs", "machines"]
+Kind = Literal["workloads", "envs", "machines", "policies", "training"]
 VARIABLE = "DAMOOS_CATALOGUE"
 
-_SUFFIX: dict[str, str] = {"workloads": ".cfg", "envs": ".toml", "machines": ".toml"}
+POLICY = "policy.toml"
+
+_SUFFIX: dict[str, str] = dict.fromkeys(("envs", "machines", "policies", "training"), ".toml") | {"workloads": ".cfg"}
+_SINGULAR: dict[str, str] = {"workloads": "workload", "envs": "env", "machines": "machine", "policies": "policy"}
 _PACKAGE = Path(__file__).parent
 
 
@@ -41,7 +44,7 @@ def find(kind: Kind, name_or_path: str | Path) -> Path:
                 return path
     if given.is_file():
         return given
-    singular = kind.removesuffix("s")
+    singular = _SINGULAR.get(kind, kind)
     what = singular if given.parent in (Path("."), Path(kind)) else "file"
     raise ConfigError(f"no such {what}", field=singular, value=str(name_or_path), allowed=_near(name, names(kind)))
 
@@ -163,6 +166,8 @@ def _folders(kind: Kind) -> Iterator[Path]:
 
 
 def _files(kind: Kind, folder: Path) -> dict[str, Path]:
+    if kind == "policies":
+        return {path.parent.name: path for path in sorted(folder.glob(f"*/{POLICY}"))}
     # Names are unique beyond groups; what lies in the catalogue itself comes before a group's.
     return {path.stem: path for depth in ("*/*", "*") for path in sorted(_of_kind(kind, folder.glob(f"{depth}.*")))}
 

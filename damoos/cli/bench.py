@@ -123,10 +123,9 @@ def bench(
         raise InputError("is the experiment's own", field="--budget", value=budget, allowed=f"budget in {experiment}")
     from damoos.experiment.matrix import load_matrix
 
-    matrix = load_matrix(experiment)
+    # The search of best points compares nothing.
+    matrix = load_matrix(experiment, [] if best else None if strategies is None else _names(strategies))
     wanted = matrix.seeds
-    if strategies is not None:
-        matrix = matrix.only(_names(strategies))
     if seeds is not None:
         matrix = replace(matrix, seeds=seeds)
     engine = _engine(matrix, jobs, ray)
@@ -155,7 +154,7 @@ def _engine(matrix: Matrix, jobs: int | None, ray: str | None) -> Engine:
     if matrix.simulated:
         return HereEngine() if processes == 1 else PoolEngine(processes)
     # What is connected to one machine stays in one process.
-    slots = open_backend(matrix.backend, timing=matrix.timing).slots
+    slots = open_backend(matrix.backends[0], timing=matrix.timing).slots
     return HereEngine(min(slots, jobs or slots))
 
 
@@ -192,7 +191,7 @@ def _run(matrix: Matrix, engine: Engine, wanted: int, folder: Path, parquet: boo
     screen = console.stderr()
     screen.print(
         f"{matrix.title}: {len(matrix.strategies)} strategies, {len(matrix.tasks)} tasks, {matrix.seeds} seeds, "
-        f"{matrix.budget} runs each; {matrix.backend}, {matrix.time_kind}, {engine.text}",
+        f"{matrix.budget} runs each; {', '.join(matrix.backends)}, {matrix.time_kind}, {engine.text}",
         soft_wrap=True,
     )
     with CoursesScreen(screen, "courses") as progress:
@@ -209,16 +208,19 @@ def _run(matrix: Matrix, engine: Engine, wanted: int, folder: Path, parquet: boo
 
 def _print(results: Results, files: list[Path]) -> None:
     from damoos.experiment.leaderboard import caption, overview
+    from damoos.experiment.outputs import LEADERBOARD
 
-    from .run_text import plain_table
+    from .run_text import print_fitting
 
     head, rows = overview(results)
-    table = plain_table(*head, left=1)
-    for row in rows:
-        table.add_row(*row)
     screen = console.stdout()
-    screen.print(table)
-    screen.print(f"\n{caption(results)}", soft_wrap=True)
+    last = len(results.counts)
+    # From the right, but what was reached in the end, and the strategies.
+    left_out = print_fitting(screen, head, rows, [*range(len(head) - 1, last, -1), *range(1, last)])
+    screen.print()
+    if left_out:
+        screen.print(f"Not in {screen.width} columns, but in {LEADERBOARD}: {', '.join(left_out)}.")
+    screen.print(caption(results))
     screen.print("\n".join(map(str, files)), soft_wrap=True)
 
 
@@ -256,16 +258,19 @@ def _replay(replay: Path, strategies: str, budget: int, seeds: int, env: str, as
 
 
 def _print_replay(found: Comparison) -> None:
-    from .run_text import plain_table
+    from .run_text import print_fitting
 
     counts = list(dict.fromkeys(figure.runs for figure in found.figures))
-    table = plain_table("runs", *(str(count) for count in counts), "ms", left=1)
+    rows = []
     for speed in found.speeds:
         cells = [f"{f.mean:.2f} ({f.share:.2f})" for f in found.figures if f.strategy == speed.strategy]
-        table.add_row(speed.strategy, *cells, f"{speed.ask_last_ms:.1f}")
+        rows.append([speed.strategy, *cells, f"{speed.ask_last_ms:.1f}"])
     screen = console.stdout()
-    screen.print(table)
+    last = len(counts)
+    left_out = print_fitting(screen, ["runs", *map(str, counts), "ms"], rows, [last + 1, *range(1, last)])
     screen.print()
+    if left_out:
+        screen.print(f"Not in {screen.width} columns, but with --json: {', '.join(left_out)}.")
     seeds = f"{found.seeds} seed{'s' if found.seeds > 1 else ''}"
     half = max((figure.high - figure.low) / 2 for figure in found.figures)
     screen.print(
@@ -281,5 +286,5 @@ def _print_replay(found: Comparison) -> None:
                 soft_wrap=True,
             )
     if found.left_out:
-        left_out = ", ".join(found.left_out)
-        screen.print(f"Left out, since nothing there is better than no scheme: {left_out}.", soft_wrap=True)
+        tasks = ", ".join(found.left_out)
+        screen.print(f"Left out, since nothing there is better than no scheme: {tasks}.", soft_wrap=True)

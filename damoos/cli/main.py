@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "workloads": ("damoos.cli.workloads", "List and show the workloads that come with damoos."),
     "envs": ("damoos.cli.envs", "List and show the tuning environments (what may be changed, and the goal)."),
     "strategies": ("damoos.cli.strategies", "List and explain the strategies that can search."),
+    "rl": ("damoos.cli.rl", "Learn policies, measure them, show what there is."),
     "bench": ("damoos.cli.bench", "Compare strategies: run an experiment, or replay landscapes that were measured."),
     "validate": ("damoos.cli.validate", "Run rows of an experiment again, and tell what agrees."),
     "doctor": ("damoos.cli.doctor", "Show what this machine's kernel can do, and how to get what is missing."),

@@ -22,6 +22,7 @@ from .console import takes_unicode
 
 MAP_ROWS = 12
 CHART_WIDTH = 100
+_ENDLESS = 10_000
 
 
 def print_result(screen: Console, result: Result, seen: Sequence[Snapshot], *, verbose: bool) -> None:
@@ -59,12 +60,31 @@ def print_result(screen: Console, result: Result, seen: Sequence[Snapshot], *, v
         screen.print(_phases(result))
 
 
-def plain_table(*columns: str, left: int = 1) -> Table:
-    """A table without frames that reads well in 80 columns; all but the first `left` columns are aligned right."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="dim")
+def plain_table(*columns: str, left: int = 1, whole: bool = False) -> Table:
+    """A table without frames that reads well in 80 columns; all but the first `left` columns are aligned right.
+
+    `whole`: cells stay on one line, and columns are close to each other."""
+    padding = (0, 1, 0, 0) if whole else (0, 1)
+    table = Table(box=box.SIMPLE_HEAD, padding=padding, pad_edge=False, show_edge=False, header_style="dim")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i < left else "right", overflow="fold")
+        table.add_column(column, justify="left" if i < left else "right", overflow="fold", no_wrap=whole)
     return table
+
+
+def print_fitting(
+    screen: Console, head: Sequence[str], rows: Sequence[Sequence[str]], expendable: Sequence[int]
+) -> list[str]:
+    """Prints a table of whole cells with as many of its columns as `screen` is wide, and returns the titles of those
+    that were left out: the first ones of `expendable`, indices of columns."""
+    for nr_out in range(len(expendable) + 1):
+        shown = [i for i in range(len(head)) if i not in expendable[:nr_out]]
+        table = plain_table(*(head[i] for i in shown), whole=True)
+        for row in rows:
+            table.add_row(*(row[i] for i in shown))
+        if screen.measure(table, options=screen.options.update(max_width=_ENDLESS)).maximum <= screen.width:
+            break
+    screen.print(table)
+    return [title for i, title in enumerate(head) if i not in shown]
 
 
 def _schemes_in_words(result: Result) -> str:

@@ -65,24 +65,25 @@ def validate(
         raise InputError("one of --sample and --all", field="--all", value=f"--sample {sample}")
     found = read_rows(file)
     path = experiment if experiment is not None else Path(read_results(file.parent / RESULTS).path)
-    matrix = load_matrix(path)
-    backend = open_backend(matrix.backend, timing=matrix.timing)
+    matrix = load_matrix(path, list(dict.fromkeys(strategy for _, strategy, _, _ in found)))
+    backends = {name: open_backend(name, timing=matrix.timing) for name in matrix.backends}
     checked: list[Checked] = []
     try:
         if courses:
             count = None if whole else sample or SAMPLE_COURSES
             keys = list(dict.fromkeys(key for key, _ in drawn(found, None, seed)))
             picked = drawn({key: found[key][-1:] for key in keys}, count, seed)
-            for one in check_courses(matrix, backend, found, [key for key, _ in picked]):
+            for one in check_courses(matrix, backends, found, [key for key, _ in picked]):
                 checked += one
             what = f"{len(picked)} of {len(keys)} courses"
         else:
             places = drawn(found, None if whole else sample or SAMPLE, seed)
-            for one in check_rows(matrix, backend, found, places):
+            for one in check_rows(matrix, backends, found, places):
                 checked += one
             what = f"{len(places)} of {sum(row.number >= 0 for rows in found.values() for row in rows)} trials"
     finally:
-        backend.close()
+        for backend in backends.values():
+            backend.close()
     _print(f"{what} of {matrix.name} ran again ({matrix.time_kind})", checked)
     if matrix.simulated and not all(one.agrees for one in checked):
         raise typer.Exit(1)

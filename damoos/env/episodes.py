@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from damoos.backend.base import Session
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import InputError
+from damoos.sim.fleet import Fleet, Looks
+from damoos.sim.session import SimSession
 from damoos.tune.objective import run_of
 from damoos.tune.outcome import Repeat
 from damoos.tune.preset import Env, load_env
@@ -21,7 +23,7 @@ from damoos.tune.space_many import decode_many, values_of
 
 from .baseline import GRID, Baseline, baseline
 from .draw import Task, TaskSource
-from .runs import Looks, Runs
+from .runs import Runs
 from .signals import IDLE_EDGES_S, RATE_EDGES, SIGNALS, Memory, signals
 
 Floats = NDArray[np.float64]
@@ -72,7 +74,7 @@ class Episodes:
         self.observation_space = spaces.Box(-1.0, 1.0, (len(SIGNALS) + size,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         self._progress, self._threads = progress, threads
-        self.runs: Runs | None = None
+        self.runs: Runs | Fleet | None = None
         self.sessions: list[Session | None] = [None] * count
         self.tasks: list[Task | None] = [None] * count
         self.baselines: list[Baseline | None] = [None] * count
@@ -97,7 +99,10 @@ class Episodes:
             self._runtime_s[i], self._rss_bytes[i] = base.run.runtime_s, base.run.rss_mean_bytes
             self._duration_ms[i] = task.workload.duration_ms
             self._curves[:, i] = base.time, base.memory
-            if self.runs is not None:
+            if isinstance(self.runs, Runs):
+                self.runs.replace(i, session)
+            elif self.runs is not None:
+                assert isinstance(session, SimSession)
                 self.runs.replace(i, session)
         if self.runs is None:
             self.runs = self._alongside()
@@ -154,9 +159,15 @@ class Episodes:
             session.close()
         self.sessions[i] = None
 
-    def _alongside(self) -> Runs:
+    def _alongside(self) -> Runs | Fleet:
         sessions = [session for session in self.sessions if session is not None]
-        return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
+        simulated = [session for session in sessions if isinstance(session, SimSession)]
+        if len(simulated) < len(sessions):
+            return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
+        # A choice is a number of ours, which the fleet must leave to `_kdamonds`.
+        places = ["" if p.kind == "choice" else p.place for p in self.preset.space.parameters]
+        edges = {"rate_edges": RATE_EDGES, "idle_edges_s": IDLE_EDGES_S}
+        return Fleet(simulated, places, self._kdamonds, **edges, threads=self._threads)
 
     def _kdamonds(self, row: Floats) -> Kdamonds:
         return self.preset.space.kdamonds(values_of(self.preset.space, row))

@@ -9,16 +9,20 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from damoos.backend.base import Backend
 from damoos.backend.registry import open_backend
 from damoos.errors import InputError
 from damoos.tune.outcome import Run
 from damoos.tune.preset import load_env
 from damoos.tune.trial import Bench, evaluate
-from damoos.workload.processes import find_masim
+from damoos.workload.processes import AnyMasim, find_masim
 
 from .profile import FEATURES, Profile, profile
 
 Action = NDArray[np.floating[Any]]
+
+OBSERVATION_VERSION = 1
+"""Counts the ways in which observations were made; a policy acts on those that it was trained on."""
 
 
 class OneShotEnv(gymnasium.Env[Profile, Action]):
@@ -66,10 +70,8 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
             raise InputError("too small", field="repeats", value=repeats, allowed="1 and more")
         preset = load_env(env)
         self.space, self.objective = preset.space, preset.objective
-        self.workload = find_masim(workload)
-        self.bench = Bench.of(
-            open_backend(backend, timing=timing), self.workload, observes=self.objective.observes, feed=preset.feed
-        )
+        self._feed = preset.feed
+        self.aim(find_masim(workload), open_backend(backend, timing=timing))
         self.repeats = repeats
         self.render_mode = render_mode
         self.observation_space = spaces.Box(0.0, 1.0, (len(FEATURES),), np.float32)
@@ -82,7 +84,15 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
     ) -> tuple[Profile, dict[str, Any]]:
         """Starts an episode: new seeds, their baseline runs, and a monitored run to look at."""
         super().reset(seed=seed, options=options)
-        seeds = [int(s) for s in self.np_random.integers(0, 2**31, self.repeats)]
+        return self.begin([int(s) for s in self.np_random.integers(0, 2**31, self.repeats)])
+
+    def aim(self, workload: AnyMasim, backend: Backend) -> None:
+        """From the next episode on runs are of that workload there."""
+        self.workload = workload
+        self.bench = Bench.of(backend, workload, observes=self.objective.observes, feed=self._feed)
+
+    def begin(self, seeds: list[int]) -> tuple[Profile, dict[str, Any]]:
+        """The first observation, and info, of an episode with these seeds."""
         self._baseline = self.bench.runs(None, seeds)
         self._profile = profile(self.bench.backend, self.workload, seeds[0])
         return self._profile.copy(), {"seeds": seeds, "time_kind": self.bench.backend.probe().time_kind}

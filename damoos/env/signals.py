@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+OBSERVATION_VERSION = 1
+"""Counts the ways in which observations were made; a policy acts on those that it was trained on."""
+
 IDLE_EDGES_S = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
 RATE_EDGES = (0.0, 0.05, 0.2, 0.5)
 _LOG_BYTES, _LOG_RATE, _LOG_TIME, _LOG_QUOTA = 48.0, 24.0, 12.0, 40.0
 _FAST_S, _SLOW_S = 10.0, 60.0
+_NO_TIME_S = 1e-3
+"""What runs that begin have lasted at most."""
 
 SIGNALS: tuple[tuple[str, str, str], ...] = (
     *((f"idle_{low:g}_s", "share of bytes", f"idle for {low:g} s and more, below the next") for low in IDLE_EDGES_S),
@@ -104,18 +109,17 @@ def signals(seen: Seen, before: Memory, duration_ms: Floats) -> tuple[NDArray[np
     counters = (seen.rss_bytes, seen.major_faults, seen.swap_in_pages, seen.swap_out_pages)
     counts = np.stack([seen.t_s, work_ms, seen.kdamond_cpu_s, *counters], 1, dtype=np.float64)
     rss = counts[:, 3]
-    # Nothing has passed for runs that begin.
-    passed_s = np.maximum(counts[:, 0] - before.counts[:, 0], 1e-3)
+    passed_s = np.maximum(counts[:, 0] - before.counts[:, 0], _NO_TIME_S)
     work, cpu, grown, faults, came_in, went_out = ((counts - before.counts)[:, 1:] / passed_s[:, None]).T
     monitored = seen.bytes_by.sum((1, 2))
     shares = np.concatenate([seen.bytes_by[:, 0, :], seen.bytes_by[:, 1:, 0]], 1)
     shares /= np.maximum(monitored, 1.0)[:, None]
-    changed = np.where(before.counts[:, 0] > 0, 0.5 * np.abs(shares - before.shares).sum(1), 0.0)
+    changed = np.where(before.counts[:, 0] > _NO_TIME_S, 0.5 * np.abs(shares - before.shares).sum(1), 0.0)
     peak = np.maximum(before.peak, rss)
     forgotten = 1.0 - np.exp(-passed_s[:, None] / _AVERAGED_S)
     now = np.stack([changed, came_in, came_in, went_out], 1)
     averages = before.averages + forgotten * (now - before.averages)
-    elapsed_s = np.maximum(seen.t_s, 1e-3)
+    elapsed_s = np.maximum(seen.t_s, _NO_TIME_S)
     numbers = [
         changed,
         averages[:, 0],

@@ -73,7 +73,9 @@ def search_best(
     changed), and writes the file after each. Raises InputError where the tasks are not simulated, MissingExtraError
     without SciPy."""
     if not matrix.simulated:
-        raise InputError("a search of thousands of runs is for the simulator", field="backend", value=matrix.backend)
+        raise InputError(
+            "a search of thousands of runs is for the simulator", field="backend", value=matrix.backends[0]
+        )
     try:
         import scipy.stats  # noqa: F401
     except ImportError:

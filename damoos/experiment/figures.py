@@ -116,7 +116,8 @@ class TaskFigure:
 class Comparison:
     """`figures` by strategy and runs, `timed` the same within the workload time of so many runs without a scheme (empty
     where nothing ran); `improvements` of each strategy over one, at each count; `tasks` counted; `left_out`: tasks
-    without a point better than no scheme (score 0), of which score / best says nothing."""
+    without a point better than no scheme (score 0), of which score / best says nothing. The figures of a strategy are
+    over the tasks that it has courses on, an improvement over those that both have; who has none of them is missing."""
 
     figures: tuple[Figure, ...]
     timed: tuple[Figure, ...]
@@ -159,26 +160,29 @@ def comparison(
     counted = [task for task, worth in best.items() if worth > 0]
     if not counted:
         raise InputError("nothing known there is better than no scheme", field="tasks", value=", ".join(best))
-    strategies = list(dict.fromkeys(key[1] for key in courses))
-    scale = np.array([best[task] for task in counted])[:, None, None]
-    looked = {name: _looked(courses, name, counted, seeds, counts, last_after) / scale for name in strategies}
+    there = {(task, name) for task, name, _, _ in courses}
+    names = dict.fromkeys(key[1] for key in courses)
+    every = {name: [task for task in counted if (task, name) in there] for name in names}
+    own = {name: tasks for name, tasks in every.items() if tasks}
+    scale = {name: np.array([best[task] for task in tasks])[:, None, None] for name, tasks in own.items()}
+    looked = {name: _looked(courses, name, own[name], seeds, counts, last_after) / scale[name] for name in own}
     undisturbed = {task: _undisturbed_s(courses, task) for task in counted}
     timed: dict[str, Floats] = {}
     if all(undisturbed.values()):
-        for name in strategies:
+        for name in own:
 
             def within(rows: Sequence[Row], runs: float) -> Row | None:
                 return last_within(rows, runs * undisturbed[rows[0].task])
 
-            timed[name] = _looked(courses, name, counted, seeds, counts, within) / scale
+            timed[name] = _looked(courses, name, own[name], seeds, counts, within) / scale[name]
     return Comparison(
         figures=_figures(looked, counts, near),
         timed=_figures(timed, counts, near),
-        curves=tuple(_curve(courses, name, counted, seeds, counts, scale) for name in strategies),
-        improvements=_improvements(looked, counts, against),
+        curves=tuple(_curve(courses, name, own[name], seeds, counts, scale[name]) for name in own),
+        improvements=_improvements(looked, own, counts, against),
         profiles=tuple(_profile(name, scores[:, :, -1]) for name, scores in looked.items()),
-        speeds=tuple(_speed(courses, name, counted, best, seeds, near) for name in strategies),
-        by_task=_by_task(looked, counted, best),
+        speeds=tuple(_speed(courses, name, own[name], best, seeds, near) for name in own),
+        by_task=_by_task(looked, own, best),
         tasks=tuple(counted),
         left_out=tuple(task for task in best if task not in counted),
         seeds=seeds,
@@ -242,13 +246,17 @@ def _curve(
     return Curve(strategy, runs, iqm, low, high)
 
 
-def _improvements(looked: Mapping[str, Floats], counts: Sequence[int], over: str) -> tuple[Improvement, ...]:
+def _improvements(
+    looked: Mapping[str, Floats], tasks: Mapping[str, Sequence[str]], counts: Sequence[int], over: str
+) -> tuple[Improvement, ...]:
     found = []
     for name, scores in looked.items():
-        if name == over:
+        both = [task for task in tasks[name] if task in tasks.get(over, ())]
+        if name == over or not both:
             continue
+        our_places, their_places = ([tasks[which].index(task) for task in both] for which in (name, over))
         for j, count in enumerate(counts):
-            ours, theirs = scores[:, :, j], looked[over][:, :, j]
+            ours, theirs = scores[our_places, :, j], looked[over][their_places, :, j]
             low, high = stratified_bootstrap(improvement, ours, theirs)
             found.append(Improvement(name, over, count, float(improvement(ours, theirs)), low, high))
     return tuple(found)
@@ -297,10 +305,12 @@ def _mean_known(values: Sequence[float | None]) -> float | None:
     return math.fsum(known) / len(known) if known else None
 
 
-def _by_task(looked: Mapping[str, Floats], tasks: Sequence[str], best: Mapping[str, float]) -> tuple[TaskFigure, ...]:
+def _by_task(
+    looked: Mapping[str, Floats], tasks: Mapping[str, Sequence[str]], best: Mapping[str, float]
+) -> tuple[TaskFigure, ...]:
     found = []
-    for i, task in enumerate(tasks):
-        for name, scores in looked.items():
+    for name, scores in looked.items():
+        for i, task in enumerate(tasks[name]):
             of_best = float(interquartile_mean(scores[i : i + 1, :, -1]))
             found.append(TaskFigure(task, name, of_best * best[task], of_best))
     return tuple(found)

@@ -40,8 +40,8 @@ class TaskInfo:
 @dataclass(frozen=True)
 class Results:
     """An experiment with its figures. `path`: its file; `command`: what makes it again; `learned`: the strategies that
-    learned something in advance, and from what; `wanted_seeds`: as many as the experiment's file asks for; `versions`:
-    of packages."""
+    learned something in advance, and from what; `refusals`: strategy, env that it can't take, and why; `wanted_seeds`:
+    as many as the experiment's file asks for; `versions`: of packages."""
 
     name: str
     path: str
@@ -63,15 +63,22 @@ class Results:
     tasks: tuple[TaskInfo, ...]
     comparison: Comparison
     versions: tuple[tuple[str, str], ...]
+    refusals: tuple[tuple[str, str, str], ...] = ()
 
     def figure(self, strategy: str, runs: int) -> Figure:
         """A strategy's figure after so many runs, one of `counts`."""
         return next(f for f in self.comparison.figures if (f.strategy, f.runs) == (strategy, runs))
 
     def ranking(self) -> list[str]:
-        """The strategies, those with the highest interquartile mean after all runs first."""
+        """The strategies, those with the highest interquartile mean after all runs first; those whose mean is over some
+        of the tasks only come last."""
         last = [figure for figure in self.comparison.figures if figure.runs == self.budget]
-        return [figure.strategy for figure in sorted(last, key=lambda f: (-f.iqm, f.strategy))]
+        last.sort(key=lambda f: (-self.nr_tasks(f.strategy), -f.iqm, f.strategy))
+        return [figure.strategy for figure in last]
+
+    def nr_tasks(self, strategy: str) -> int:
+        """How many tasks its figures are over."""
+        return sum(figure.strategy == strategy for figure in self.comparison.by_task)
 
     def speed(self, strategy: str) -> Speed:
         """How fast a strategy was."""
@@ -108,7 +115,7 @@ def results_of(matrix: Matrix, courses: Sequence[Course], best: Mapping[str, Bes
         title=matrix.title,
         description=matrix.description,
         command=f"damoos bench {matrix.path.parent if matrix.is_folder else matrix.path}",
-        backend=matrix.backend,
+        backend=", ".join(matrix.backends),
         time_kind=matrix.time_kind,
         budget=matrix.budget,
         counts=matrix.counts,
@@ -123,6 +130,7 @@ def results_of(matrix: Matrix, courses: Sequence[Course], best: Mapping[str, Bes
         tasks=tuple(tasks),
         comparison=comparison(rows, worths, matrix.counts, matrix.seeds, matrix.against, matrix.near),
         versions=(("damoos", __version__), *((name, metadata.version(name)) for name in ("optuna", "numpy"))),
+        refusals=tuple((refusal.strategy, refusal.env, refusal.reason) for refusal in matrix.refusals),
     )
 
 
@@ -192,6 +200,11 @@ def protocol(results: Results) -> list[str]:
         f"limit there is worth -20, no scheme 0. Best is the best known worth {best}.",
     ]
     lines += [f"- `{name}` learned in advance from {text}." for name, text in results.learned]
+    for name, reason in dict.fromkeys((name, reason) for name, _, reason in results.refusals):
+        envs = ", ".join(env for other, env, why in results.refusals if (other, why) == (name, reason))
+        lines.append(
+            f"- `{name}` leaves {envs} out: {reason}. Its figures are over the other tasks, and it stands last."
+        )
     if results.training:
         lines.append(f"- Workloads for training, none of them evaluated on: {', '.join(results.training)}.")
     versions = ", ".join(f"{name} {version}" for name, version in results.versions)
@@ -208,15 +221,16 @@ def leaderboard(results: Results) -> Table:
         cells = [_cell(results.figure(name, count), count == results.budget) for count in results.counts]
         needed = "-" if speed.median is None else f"{speed.median:.3g}"
         trade = ["-" if x is None else f"{x:.1f}" for x in (speed.slower_percent, speed.saved_percent)]
-        rows.append([f"`{name}`", *cells, needed, *trade, f"{speed.ask_ms:.0f} ({speed.ask_last_ms:.0f})"])
+        rows.append([_named(results, name), *cells, needed, *trade, f"{speed.ask_ms:.0f} ({speed.ask_last_ms:.0f})"])
     return head, rows
 
 
 def overview(results: Results) -> Table:
-    """The same without intervals, and without marks of Markdown."""
+    """The same without intervals, for narrow places, and without marks of Markdown."""
     head, rows = leaderboard(results)
     cut = [[re.sub(r" \[.*?\]", "", cell.replace("`", "")) for cell in row] for row in rows]
-    return ["strategy", *(f"{count} runs" for count in results.counts), *head[-4:]], cut
+    rest = (title.replace(",", "") for title in head[len(results.counts) + 1 :])
+    return ["strategy", *(f"{count} runs" for count in results.counts), *rest], cut
 
 
 def timed(results: Results) -> Table:
@@ -225,7 +239,7 @@ def timed(results: Results) -> Table:
     rows = []
     for name in results.ranking():
         cells = [_cell(f, f.runs == results.budget) for f in results.comparison.timed if f.strategy == name]
-        rows.append([f"`{name}`", *cells, f"{results.speed(name).workload_time_s:.0f}"])
+        rows.append([_named(results, name), *cells, f"{results.speed(name).workload_time_s:.0f}"])
     return head, rows
 
 
@@ -233,18 +247,18 @@ def improvements(results: Results) -> Table:
     """Each strategy against one."""
     rows = []
     for name in results.ranking():
-        if name != results.against:
-            ours = [results.improvement(name, count) for count in results.counts]
-            rows.append([f"`{name}`", *(f"{i.probability:.2f} ({i.low:.2f} to {i.high:.2f})" for i in ours if i)])
+        ours = [i for count in results.counts if (i := results.improvement(name, count)) is not None]
+        if ours:
+            rows.append([_named(results, name), *(f"{i.probability:.2f} ({i.low:.2f} to {i.high:.2f})" for i in ours)])
     return ["strategy", *map(str, results.counts)], rows
 
 
 def by_task(results: Results) -> Table:
     """Each strategy on each task."""
     ranking = results.ranking()
-    of_best = {(f.task, f.strategy): f.of_best for f in results.comparison.by_task}
+    of_best = {(f.task, f.strategy): f"{f.of_best:.2f}" for f in results.comparison.by_task}
     rows = [
-        [task.name, f"{task.best:.1f}", *(f"{of_best[task.name, name]:.2f}" for name in ranking)]
+        [task.name, f"{task.best:.1f}", *(of_best.get((task.name, name), "-") for name in ranking)]
         for task in results.tasks
         if task.name in results.comparison.tasks
     ]
@@ -262,6 +276,11 @@ def _rounded(value: Any) -> Any:
 
 def _percent(share: float) -> str:
     return f"{100 * share:g} %"
+
+
+def _named(results: Results, strategy: str) -> str:
+    there, counted = results.nr_tasks(strategy), len(results.comparison.tasks)
+    return f"`{strategy}`" if there == counted else f"`{strategy}` ({there} of {counted} tasks)"
 
 
 def _cell(figure: Figure, last: bool) -> str:

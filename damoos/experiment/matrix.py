@@ -18,13 +18,21 @@
     timing = "work"                             # optional: see `damoos run`
     best = "best.json"                          # optional: best known points, which `damoos bench --best` finds
 
+Envs that run on other machines or other workloads are tables instead of a list, after all else; what one doesn't say
+is the file's:
+
+    [envs.tiering]
+    backend = "sim:tiered"
+    workloads = ["…"]
+
+A strategy that can't take an env, such as one with kdamonds of its own, leaves the env's tasks out, and is named.
 The folder's own file is `experiment.toml`; what belongs to an experiment lies beside it.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,10 +44,9 @@ from damoos.errors import ConfigError, InputError
 from damoos.tune.preset import Env, load_env
 from damoos.tune.program import digest, find_workload, speed_of
 from damoos.tune.strategies import check_strategy, find_strategy
-from damoos.units import parse_percent
 
+from . import keys
 from .env_task import JUDGED_WITH
-from .figures import NEAR
 
 LEAST_SEEDS = 20
 """Fewer need a reason."""
@@ -82,10 +89,19 @@ class TaskSpec:
 
 
 @dataclass(frozen=True)
+class Refusal:
+    """A strategy that can't take an env, and why."""
+
+    strategy: str
+    env: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Matrix:
-    """An experiment. `tasks`: each env with each workload; `counts`: sorted, the last is `budget`; `near`: of the
-    best score, 0..1; `best`: the file of
-    the best known points, which may not be there yet."""
+    """An experiment. `tasks`: each env with its workloads; `refusals`: the envs that some of the strategies leave out;
+    `counts`: sorted, the last is `budget`; `near`: of the best score, 0..1; `best`: the file of the best known points,
+    which may not be there yet."""
 
     path: Path
     title: str
@@ -93,16 +109,21 @@ class Matrix:
     tasks: tuple[TaskSpec, ...]
     training: tuple[str, ...]
     strategies: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
     budget: int
     counts: tuple[int, ...]
     seeds: int
     few_seeds: str
     against: str
     near: float
-    backend: str
     timing: str
     time_kind: str
     best: Path
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Where tasks run, each once; one unless simulated."""
+        return tuple(dict.fromkeys(task.backend for task in self.tasks))
 
     @property
     def simulated(self) -> bool:
@@ -114,115 +135,149 @@ class Matrix:
         """Whether the file's folder is the experiment's own."""
         return self.path.name == FILE
 
-    def only(self, strategies: Sequence[str]) -> Matrix:
-        """The same experiment with some of its strategies, or with others. Raises InputError."""
-        _check_strategies(tuple(strategies), self.tasks)
-        against = self.against if self.against in strategies else strategies[0]
-        return replace(self, strategies=tuple(strategies), against=against)
-
     @property
     def name(self) -> str:
         """The folder's name, or the file's where it has a name of its own."""
         return self.path.parent.name if self.is_folder else self.path.stem
 
+    def tasks_of(self, strategy: str) -> list[TaskSpec]:
+        """Those that it doesn't leave out."""
+        refused = {refusal.env for refusal in self.refusals if refusal.strategy == strategy}
+        return [task for task in self.tasks if task.env.name not in refused]
 
-def load_matrix(path: str | Path) -> Matrix:
-    """The experiment in a file, or in the file `experiment.toml` of a folder. Raises InputError with the place."""
+
+def load_matrix(path: str | Path, strategies: Sequence[str] | None = None) -> Matrix:
+    """The experiment in a file, or in the file `experiment.toml` of a folder.
+
+    With `strategies` these take the place of the file's, of which nothing but the names is looked at, so that packages
+    may be missing that others need; an empty list leaves the tasks alone, for who doesn't want to compare. Raises
+    InputError with the place, also where a strategy can't take any of the envs or has learned from a workload,
+    MissingExtraError where it needs a package.
+    """
     path = Path(path)
     path = path / FILE if path.is_dir() else path
     table = read_toml(path)
     check_keys(table, _KEYS, path)
     try:
-        return _matrix(path, table)
+        matrix = _matrix(path, table)
+        if strategies is None:
+            return _checked(matrix, matrix.strategies)
     except InputError as error:
         if error.file is not None:
             raise
         raise error.at(file=path, line=line_of(path, (error.field or "").partition(".")[0])) from None
+    for name in strategies:
+        check_strategy(name)
+    return _checked(matrix, tuple(strategies))
+
+
+def _checked(matrix: Matrix, strategies: tuple[str, ...]) -> Matrix:
+    """The experiment with strategies that are known to be right for it."""
+    for task in matrix.tasks:
+        for name in strategies:
+            # Such as "zigzag on zram".
+            if task.workload.name in {text.partition(" on ")[0] for text in find_strategy(name).learned_from}:
+                problem = f"strategy {name} learned from it"
+                raise ConfigError(problem, field="workloads", value=task.workload.name, allowed="others")
+    refusals = tuple(refusal for name in strategies for refusal in _refusals(name, matrix.tasks))
+    against = matrix.against if matrix.against in strategies or not strategies else strategies[0]
+    return replace(matrix, strategies=strategies, refusals=refusals, against=against)
+
+
+def _refusals(name: str, tasks: tuple[TaskSpec, ...]) -> list[Refusal]:
+    strategy = find_strategy(name)
+    found: list[Refusal] = []
+    envs = {task.env.name: task.env for task in tasks}
+    for env in envs.values():
+        try:
+            strategy.check(env.space, subject=True)
+        except InputError as error:
+            if len(found) == len(envs) - 1:
+                raise
+            found.append(Refusal(name, env.name, error.problem))
+    return found
 
 
 def _matrix(path: Path, table: dict[str, Any]) -> Matrix:
-    texts = {key: _text(table, key) for key in _TEXTS}
-    lists = {key: _list(table, key) for key in _LISTS}
-    budget = _number(table, "budget", 2)
-    counts = _counts(table, budget)
-    seeds = _number(table, "seeds", 1)
+    texts = {key: keys.text(table, key) for key in _TEXTS}
+    named = keys.named_tasks(table)
+    listed, budget = keys.names(table, "strategies"), keys.number(table, "budget", 2)
+    counts = keys.counts(table, budget)
+    seeds = keys.number(table, "seeds", 1)
     if seeds < LEAST_SEEDS and not texts["few_seeds"]:
         allowed = f'{LEAST_SEEDS} and more, or few_seeds = "why there are fewer"'
         raise ConfigError("too few to believe", field="seeds", value=seeds, allowed=allowed)
-    backend, timing = texts["backend"] or "sim:zram", texts["timing"] or "work"
-    repeats, judged_with = _number(table, "repeats", 1, 1), _number(table, "judged_with", 1, JUDGED_WITH)
-    envs = [_env(path, name) for name in lists["envs"]]
-    workloads = [_workload(path, name, "workloads") for name in lists["workloads"]]
-    tasks = tuple(
-        TaskSpec(
-            name=workload.name if len(envs) == 1 else f"{workload.name}/{env.name}",
-            env=replace(env, objective=replace(env.objective, speed=speed_of(workload))),
-            workload=workload,
-            backend=backend,
-            timing=timing,
-            repeats=repeats,
-            judged_with=judged_with,
+    timing = texts["timing"] or "work"
+    repeats, judged_with = keys.number(table, "repeats", 1, 1), keys.number(table, "judged_with", 1, JUDGED_WITH)
+    envs = {name: _env(path, name) for name in dict.fromkeys(task.env for task in named)}
+    workloads = {task.workload: _workload(path, task.workload, "workloads") for task in named}
+    tasks = []
+    for task in named:
+        env, workload = envs[task.env], workloads[task.workload]
+        tasks.append(
+            TaskSpec(
+                name=workload.name if len(envs) == 1 else f"{workload.name}/{env.name}",
+                env=replace(env, objective=replace(env.objective, speed=speed_of(workload))),
+                workload=workload,
+                backend=task.backend,
+                timing=timing,
+                repeats=repeats,
+                judged_with=judged_with,
+            )
         )
-        for env in envs
-        for workload in workloads
-    )
     twice = sorted({task.name for task in tasks if sum(other.name == task.name for other in tasks) > 1})
     if twice:
         raise ConfigError("of the same name", field="workloads", value=", ".join(twice), allowed="each once")
-    _check_strategies(lists["strategies"], tasks)
-    training = [_workload(path, name, "training") for name in lists["training"]]
-    _check_apart(workloads, training, lists["strategies"])
-    against = texts["against"] or lists["strategies"][0]
-    if against not in lists["strategies"]:
+    for name in listed:
+        try:
+            check_strategy(name)
+        except InputError as error:
+            raise ConfigError(error.problem, field="strategies", value=name, allowed=error.allowed) from None
+    training = [_workload(path, name, "training") for name in keys.names(table, "training")]
+    _check_apart(workloads.values(), training)
+    against = texts["against"] or listed[0]
+    if against not in listed:
         raise ConfigError("not among the strategies", field="against", value=against)
     return Matrix(
         path=path,
         title=texts["title"],
         description=" ".join(texts["description"].split()),
-        tasks=tasks,
+        tasks=tuple(tasks),
         training=tuple(workload.name for workload in training),
-        strategies=lists["strategies"],
+        strategies=listed,
+        refusals=(),
         budget=budget,
         counts=counts,
         seeds=seeds,
         few_seeds=texts["few_seeds"],
         against=against,
-        near=_share(texts["near"]),
-        backend=backend,
+        near=keys.share(texts["near"]),
         timing=timing,
-        time_kind=_time_kind(backend, timing),
+        time_kind=_time_kind(list(dict.fromkeys(task.backend for task in named)), timing),
         best=path.parent / (texts["best"] or "best.json"),
     )
 
 
-def _time_kind(backend: str, timing: str) -> str:
-    try:
-        return open_backend(backend, timing=timing).time_kind
-    except InputError as error:
-        raise ConfigError(error.problem, field=error.field or "backend", value=backend, allowed=error.allowed) from None
-
-
-def _check_strategies(names: tuple[str, ...], tasks: tuple[TaskSpec, ...]) -> None:
-    for name in names:
+def _time_kind(backends: Sequence[str], timing: str) -> str:
+    kinds = []
+    for backend in backends:
         try:
-            check_strategy(name)
+            kinds.append(open_backend(backend, timing=timing).time_kind)
         except InputError as error:
-            raise ConfigError(error.problem, field="strategies", value=name, allowed=error.allowed) from None
-        for task in tasks:
-            find_strategy(name).check(task.env.space, subject=True)
+            field = error.field or "backend"
+            raise ConfigError(error.problem, field=field, value=backend, allowed=error.allowed) from None
+    if len(kinds) > 1 and set(kinds) != {"simulated"}:
+        allowed = "several simulated ones, or one that is real"
+        raise ConfigError("too many", field="backend", value=", ".join(backends), allowed=allowed)
+    return kinds[0]
 
 
-def _check_apart(workloads: list[Workload], training: list[Workload], strategies: tuple[str, ...]) -> None:
+def _check_apart(workloads: Iterable[Workload], training: Iterable[Workload]) -> None:
     """Raises ConfigError if something is evaluated on what something was learned from."""
-    seen = {digest(workload): workload.name for workload in training}
+    seen = {digest(workload) for workload in training}
     for workload in workloads:
         if digest(workload) in seen:
             raise ConfigError("is in training, too", field="workloads", value=workload.name)
-        for name in strategies:
-            # Such as "zigzag on zram".
-            if workload.name in {text.partition(" on ")[0] for text in find_strategy(name).learned_from}:
-                problem = f"strategy {name} learned from it"
-                raise ConfigError(problem, field="workloads", value=workload.name, allowed="others")
 
 
 def _env(path: Path, name: str) -> Env:
@@ -238,48 +293,3 @@ def _workload(path: Path, name: str, field: str) -> Workload:
         if error.file is not None:
             raise
         raise ConfigError(error.problem, field=field, value=name, allowed=error.allowed) from None
-
-
-def _text(table: dict[str, Any], key: str) -> str:
-    value = table.get(key, "")
-    if not isinstance(value, str) or (not value.strip() and key in ("title", "description")):
-        raise ConfigError("missing" if key not in table else "not a text", field=key, value=value or None)
-    return value.strip()
-
-
-def _list(table: dict[str, Any], key: str) -> tuple[str, ...]:
-    value = table.get(key, [])
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise ConfigError("not a list of names", field=key, value=value)
-    if not value and key != "training":
-        raise ConfigError("missing", field=key, allowed="a list of one name and more")
-    twice = sorted({entry for entry in value if value.count(entry) > 1})
-    if twice:
-        raise ConfigError("is there twice", field=key, value=twice[0])
-    return tuple(value)
-
-
-def _number(table: dict[str, Any], key: str, least: int, default: int | None = None) -> int:
-    value = table.get(key, default)
-    if value is None:
-        raise ConfigError("missing", field=key, allowed=f"{least} and more")
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ConfigError("not such a number", field=key, value=value, allowed=f"{least} and more")
-    return value
-
-
-def _share(text: str) -> float:
-    if not text:
-        return NEAR
-    share = float(parse_percent(text, field="near")) / 100.0
-    if not 0.0 < share <= 1.0:
-        raise ConfigError("out of range", field="near", value=text, allowed="more than 0 %, 100 % at most")
-    return share
-
-
-def _counts(table: dict[str, Any], budget: int) -> tuple[int, ...]:
-    value = table.get("counts", [])
-    whole = isinstance(value, list) and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
-    if not whole or not all(2 <= n <= budget for n in value):
-        raise ConfigError("not counts of runs", field="counts", value=value, allowed=f"a list of 2 to {budget}")
-    return tuple(sorted({*value, budget}))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from damoos.catalogue import markdown_table, read_toml, renew_table
 
+from .keys import named_tasks
 from .leaderboard import Results, leaderboard, read_results
 from .matrix import FILE
 from .outputs import RESULTS
@@ -25,9 +26,10 @@ def renewed_readme(readme: Path) -> str:
     rows = []
     for path in sorted(readme.parent.glob(f"*/{FILE}")):
         table = read_toml(path)
-        tasks, link = len(table["envs"]) * len(table["workloads"]), f"[`{path.parent.name}`]({path.parent.name}/{FILE})"
-        numbers = [tasks, len(table["strategies"]), table["seeds"], table["budget"]]
-        rows.append([link, table["title"], f"`{table['backend']}`", *map(str, numbers)])
+        tasks, link = named_tasks(table), f"[`{path.parent.name}`]({path.parent.name}/{FILE})"
+        backends = ", ".join(f"`{backend}`" for backend in dict.fromkeys(task.backend for task in tasks))
+        numbers = [len(tasks), len(table["strategies"]), table["seeds"], table["budget"]]
+        rows.append([link, table["title"], backends, *map(str, numbers)])
     return renew_table(readme, "experiments", markdown_table(COLUMNS, rows))
 
 

@@ -1,7 +1,7 @@
 """The file of an experiment's finished courses: one line of JSON each, appended and synced when a course has ended.
 
 A process that is killed at any moment loses the courses that were running; half a line at the end is cut off when the
-file is opened again. One process at a time writes it.
+file is opened again. One process at a time writes it. The first line says of which simulator the courses are.
 """
 
 from __future__ import annotations
@@ -39,10 +39,13 @@ class Course:
 class Records:
     """An open file of courses; use it in a `with` statement.
 
-    Raises StudyError if it is in use, or is something else."""
+    `simulator`: of which one new records are, `damoos.sim.sources.sources_digest`, None where nothing is simulated;
+    afterwards that of the records that are there, None too for those of versions that didn't tell. Raises StudyError if
+    the file is in use, or is something else."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, simulator: str | None = None) -> None:
         self._path = path
+        self.simulator = simulator
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: BinaryIO = path.open("a+b")
@@ -76,11 +79,14 @@ class Records:
         self._file.seek(0)
         text = self._file.read()
         whole = text.rfind(b"\n") + 1
-        yield from read_courses(text[:whole].decode("utf-8", errors="replace").splitlines(), self._path)
+        lines = text[:whole].decode("utf-8", errors="replace").splitlines()
+        yield from read_courses(lines, self._path)
         if whole < len(text):
             os.truncate(self._path, whole)
-        if not whole:
-            self._write({"format": FORMAT, "kind": KIND, "columns": _COLUMNS})
+        if lines:
+            self.simulator = json.loads(lines[0]).get("simulator")
+        else:
+            self._write({"format": FORMAT, "kind": KIND, "simulator": self.simulator, "columns": _COLUMNS})
 
     def _write(self, line: dict[str, Any]) -> None:
         self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")

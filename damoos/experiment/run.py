@@ -12,6 +12,7 @@ import numpy as np
 from damoos.backend.base import Backend
 from damoos.backend.registry import open_backend
 from damoos.errors import BackendError, DamoosError, StudyError
+from damoos.sim.sources import sources_digest
 from damoos.tune.strategies import find_strategy
 
 from .course import run_course
@@ -22,8 +23,8 @@ from .records import Course, Key, Records
 
 RECORDS = "records.jsonl"
 
-_open: dict[str, EnvTask] = {}
-"""Tasks of this process by their digest: baselines and what is asked for again are remembered in them."""
+_open: dict[tuple[str, str], EnvTask] = {}
+"""Tasks of this process by name and digest: baselines and what is asked for again are remembered in them."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def jobs_of(matrix: Matrix) -> list[CourseJob]:
     found = []
     for name in matrix.strategies:
         budgets = matrix.counts if find_strategy(name).uses_budget else (matrix.budget,)
-        for spec in matrix.tasks:
+        for spec in matrix.tasks_of(name):
             found += [CourseJob(spec, name, seed, budget) for budget in budgets for seed in range(matrix.seeds)]
     order = np.random.default_rng(0).permutation(len(found))
     return [found[i] for i in order]
@@ -78,11 +79,11 @@ def run_matrix(
 ) -> tuple[Course, ...]:
     """Does what is left of the experiment and returns all its courses, sorted; the records are in `folder`.
 
-    Raises StudyError where the records are of another experiment, BackendError in the end if courses failed: what was
-    done is kept, and the same call tries them again.
+    Raises StudyError where the records are of another experiment or another simulator, BackendError in the end if
+    courses failed: what was done is kept, and the same call tries them again.
     """
     jobs = jobs_of(matrix)
-    with Records(folder / RECORDS) as records:
+    with Records(folder / RECORDS, sources_digest() if matrix.simulated else None) as records:
         _check_same(matrix, records, folder)
         known = {course.key for course in records.courses}
         left = [job for job in jobs if job.key not in known]
@@ -116,9 +117,10 @@ def run_job(job: CourseJob) -> Course | Failed:
 
 def simulated_task(spec: TaskSpec) -> EnvTask:
     """The task of a specification on the simulator, opened once in a process."""
-    if spec.digest not in _open:
-        _open[spec.digest] = open_task(spec, open_backend(spec.backend, timing=spec.timing))
-    return _open[spec.digest]
+    key = spec.name, spec.digest
+    if key not in _open:
+        _open[key] = open_task(spec, open_backend(spec.backend, timing=spec.timing))
+    return _open[key]
 
 
 def run_alone(job: CourseJob) -> Course | Failed:
@@ -145,7 +147,7 @@ def _results(matrix: Matrix, engine: Engine, jobs: Sequence[CourseJob]) -> Itera
     elif not isinstance(engine, HereEngine):
         yield from engine.run(run_alone, jobs)
     else:
-        backend = open_backend(matrix.backend, timing=matrix.timing)
+        backend = open_backend(matrix.backends[0], timing=matrix.timing)
         tasks = {spec.name: replace(open_task(spec, backend), stop=engine.stop) for spec in matrix.tasks}
         try:
             yield from engine.run(partial(_run_shared, tasks), jobs)
@@ -158,10 +160,16 @@ def _run_shared(tasks: dict[str, EnvTask], job: CourseJob) -> Course | Failed:
 
 
 def _check_same(matrix: Matrix, records: Records, folder: Path) -> None:
+    another = "give this experiment another --out folder"
+    if matrix.simulated and records.simulator != sources_digest():
+        what = "an earlier version of damoos" if records.simulator is None else "another simulator"
+        raise StudyError(
+            f"{folder / RECORDS}: was begun with {what}, whose scores may not be those of this one; {another}"
+        )
     digests = {spec.name: spec.digest for spec in matrix.tasks}
     for course in records.courses:
         if digests.get(course.key[0], course.digest) != course.digest:
             raise StudyError(
                 f"{folder / RECORDS}: task {course.key[0]} was another one there (env, workload, backend, repeats or "
-                "judged_with have changed); give this experiment another --out folder"
+                f"judged_with have changed); {another}"
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, zip_longest
 from pathlib import Path
@@ -29,6 +29,8 @@ from .records import Key
 from .run import open_task
 
 Rows = tuple[Row, ...]
+Backends = Mapping[str, Backend]
+"""Those of an experiment, by name."""
 SCORE, WORTH, POINT = "score", "worth", "point"
 
 
@@ -83,10 +85,10 @@ def sample(courses: dict[Key, Rows], count: int | None, seed: int) -> list[tuple
 
 
 def check_rows(
-    matrix: Matrix, backend: Backend, courses: dict[Key, Rows], places: Sequence[tuple[Key, int]]
+    matrix: Matrix, backends: Backends, courses: dict[Key, Rows], places: Sequence[tuple[Key, int]]
 ) -> Iterator[list[Checked]]:
     """What came of each of the places. Raises ConfigError for a task that the experiment doesn't have."""
-    find = _tasks(matrix, backend)
+    find = _tasks(matrix, backends)
     for key, i in places:
         row, before = courses[key][i], courses[key][:i]
         strategy = find_strategy(row.strategy)
@@ -100,10 +102,10 @@ def check_rows(
 
 
 def check_courses(
-    matrix: Matrix, backend: Backend, courses: dict[Key, Rows], keys: Sequence[Key]
+    matrix: Matrix, backends: Backends, courses: dict[Key, Rows], keys: Sequence[Key]
 ) -> Iterator[list[Checked]]:
     """What came of each of the courses, row by row. Raises ConfigError as `check_rows`."""
-    find = _tasks(matrix, backend)
+    find = _tasks(matrix, backends)
     for key in keys:
         task, strategy, seed, budget = key
         again = run_course(find(task), find_strategy(strategy), seed, budget)
@@ -118,8 +120,8 @@ def check_courses(
         yield found
 
 
-def _tasks(matrix: Matrix, backend: Backend) -> Callable[[str], EnvTask]:
-    tasks = {spec.name: open_task(spec, backend) for spec in matrix.tasks}
+def _tasks(matrix: Matrix, backends: Backends) -> Callable[[str], EnvTask]:
+    tasks = {spec.name: open_task(spec, backends[spec.backend]) for spec in matrix.tasks}
 
     def find(name: str) -> EnvTask:
         if name not in tasks:

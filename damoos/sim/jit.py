@@ -11,7 +11,6 @@ mechanisms of the simulator live in a file each, the cache folder is keyed by a 
 from __future__ import annotations
 
 import gc
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -25,16 +24,15 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import PassManager
 
+from .sources import sources_digest
+
 _njit: Any = numba.njit  # its annotations leave out options that it has
 
 
 def _cache_dir() -> str:
-    digest = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(source.name.encode() + b"\0" + source.read_bytes())
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     root = os.environ.get("DAMOOS_CACHE") or str(Path(base) / "damoos")
-    return str(Path(root) / "numba" / f"{numba.__version__}-{digest.hexdigest()[:16]}")
+    return str(Path(root) / "numba" / f"{numba.__version__}-{sources_digest()}")
 
 
 class _NoEnvironments:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from damoos.experiment.best import load_best
 from damoos.experiment.leaderboard import read_results
 from damoos.experiment.matrix import load_matrix
 from damoos.experiment.run import RECORDS
-from tests.experiment.matrices import write_matrix
+from damoos.tune.strategies import STRATEGIES
+from tests.experiment.matrices import AT, write_matrix
 
 runner = CliRunner()
 
@@ -71,10 +73,62 @@ def test_an_experiment_leaves_its_files(small: Path, tmp_path: Path) -> None:
     assert tree["format"] == 1 and tree["budget"] == 8
 
 
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (30, ["strategy", "8 runs"]),
+        (42, ["strategy", "4 runs", "8 runs"]),
+        (80, ["strategy", "4 runs", "8 runs", "runs to 95 %", "slower %", "saved %"]),
+        (120, ["strategy", "4 runs", "8 runs", "runs to 95 %", "slower %", "saved %", "thinking ms"]),
+    ],
+)
+def test_a_narrow_terminal_shows_fewer_columns_and_breaks_none(
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int, shown: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = invoke("bench", small, "--out", tmp_path / "out", "-j1", "--seeds", 1)
+    head, _, *rows = text[text.index("strategy  ") :].splitlines()[:5]
+    assert re.split(r" {2,}", head) == shown and len(head) <= width
+    assert [row.split()[0] for row in rows] == ["border", "random", "damoos-polyfit"]
+    assert all(len(re.split(r" {2,}", row)) == len(shown) for row in rows)
+    left_out = f"Not in {width} columns, but in leaderboard.md: "
+    words = " ".join(text.split())
+    assert (left_out in words) == (width < 120) and (f"{left_out}thinking ms." in words) == (width == 80)
+
+
 def test_fewer_seeds_are_a_trial_and_say_so(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     invoke("bench", small, "--out", out, "-j1", "--seeds", 1, "--strategies", "border,random")
     assert "1 seeds (a trial: 3 are asked for)" in (out / "leaderboard.md").read_text()
+
+
+def test_only_what_is_wanted_has_to_be_installed(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STRATEGIES, "needy", AT)
+    write_matrix(small, strategies=["needy", "random", "border"], against="needy")
+    out = tmp_path / "out"
+    assert "pip install 'damoos[search]'" in invoke("bench", small, "--out", out, "-j1", code=1)
+    invoke("bench", small, "--best", "-j1")
+    invoke("bench", small, "--out", out, "-j1", "--seeds", 1, "--strategies", "random,border")
+    assert "28 of 28 trials" in invoke("validate", out / "rows.csv", "--all")
+
+
+def test_who_leaves_an_env_out_is_named(small: Path, tmp_path: Path) -> None:
+    # Of two tiers, where memory counts too: the toy knows no faster ones.
+    (small / "tiers.toml").write_text('extends = "tiering"\n[objective]\nweight = 0.5\n')
+    envs = {"reclaim": {}, "tiers.toml": {"workloads": ["toy.cfg"]}}
+    write_matrix(small, envs=envs, strategies=["random", "hmsdk"])
+    invoke("bench", small, "--best", "-j1")
+    out = tmp_path / "out"
+    shown = invoke("bench", small, "--out", out, "-j1")
+    assert "hmsdk (1 of 3 tasks)" in shown
+    results = read_results(out / "results.json")
+    assert results.ranking() == ["random", "hmsdk"] and results.nr_tasks("hmsdk") == 1
+    board = (out / "leaderboard.md").read_text()
+    assert "- `hmsdk` leaves reclaim out: is for other schemes." in board
+    assert "hmsdk (1 of 3 tasks)" in (out / "leaderboard.html").read_text()
+    line = next(line for line in board.splitlines() if line.startswith("| toy/reclaim |"))
+    assert line.endswith("| - |")
+    invoke("validate", out / "rows.csv", "--all")
 
 
 def test_rows_run_again_and_agree(small: Path, tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from damoos import catalogue
 from damoos.env import episodes
 from damoos.env.batch import ControlVectorEnv
 from damoos.env.control import ControlEnv
-from damoos.env.signals import SIGNALS
+from damoos.env.runs import Runs
+from damoos.env.signals import IDLE_EDGES_S, RATE_EDGES, SIGNALS
 from damoos.errors import InputError
 from damoos.tune.objective import Objective, run_of
 from damoos.tune.outcome import Run
@@ -237,6 +238,24 @@ def test_backends_that_are_not_simulated_are_steered_session_by_session(tmp_path
     _, rewards, info = run(env, 0, np.random.default_rng(0))
     assert len(rewards) == 4
     assert sum(rewards) == pytest.approx(info["reward_total"], abs=1e-9)
+
+
+def test_steered_session_by_session_a_simulated_run_goes_as_in_a_fleet(
+    workload: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet, fleet_rewards, fleet_info = run(ControlEnv(workload, env="reclaim-quota"), 5, np.random.default_rng(5))
+
+    def one_by_one(self: episodes.Episodes) -> Runs:
+        sessions = [session for session in self.sessions if session is not None]
+        return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
+
+    monkeypatch.setattr(episodes.Episodes, "_alongside", one_by_one)
+    alone, rewards, info = run(ControlEnv(workload, env="reclaim-quota"), 5, np.random.default_rng(5))
+    assert info == fleet_info
+    # Times are those of samples here; before the first step there is none.
+    assert np.array(alone)[1:] == pytest.approx(np.array(fleet)[1:], abs=0.08)
+    assert np.array(alone)[1:, :10] == pytest.approx(np.array(fleet)[1:, :10], abs=1e-6)
+    assert rewards == pytest.approx(fleet_rewards, abs=0.5)
 
 
 def test_importing_the_package_registers() -> None:

@@ -43,6 +43,21 @@ def test_what_was_reached_is_of_the_last_run_that_was_paid(courses: dict[tuple[s
     assert [reached_in(last_within(rows, s)) for s in (5, 10, 49, 50, 70)] == [0.0, 0.0, 0.0, 5.0, 9.6]
 
 
+def test_who_has_only_some_tasks_is_compared_on_those(courses: dict[tuple[str, str, int, int], list[Row]]) -> None:
+    whole = comparison(courses, {"a": 10.0, "b": 20.0, "c": -1.0}, (2, 4), seeds=2, against="slow")
+    for seed in range(2):
+        courses["b", "picky", seed, 4] = rows_of("b", "picky", seed, [20.0, 20.0, 10.0])
+        courses["c", "lost", seed, 4] = rows_of("c", "lost", seed, [0.0, 0.0, 0.0])
+    found = comparison(courses, {"a": 10.0, "b": 20.0, "c": -1.0}, (2, 4), seeds=2, against="slow")
+    assert [f for f in found.figures if f.strategy != "picky"] == list(whole.figures)
+    assert [(f.runs, f.iqm) for f in found.figures if f.strategy == "picky"] == [(2, 1.0), (4, 0.5)]
+    assert [(f.task, f.reached) for f in found.by_task if f.strategy == "picky"] == [("b", 10.0)]
+    picky = [(i.runs, i.probability) for i in found.improvements if i.strategy == "picky"]
+    assert picky == [(2, 1.0), (4, 0.0)]
+    against = comparison(courses, {"a": 10.0, "b": 20.0}, (4,), seeds=2, against="picky")
+    assert {i.strategy: i.probability for i in against.improvements} == {"quick": 1.0, "slow": 1.0, "planner": 0.0}
+
+
 def test_figures_are_of_all_pairs(courses: dict[tuple[str, str, int, int], list[Row]]) -> None:
     found = comparison(courses, {"a": 10.0, "b": 20.0, "hopeless": -1.0}, (2, 4), seeds=2, against="slow")
     assert found.tasks == ("a", "b") and found.left_out == ("hopeless",)

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from damoos.errors import InputError
+from damoos.errors import InputError, MissingExtraError
 from damoos.experiment.matrix import load_matrix
-from tests.experiment.matrices import write_matrix
+from damoos.tune.strategies import STRATEGIES
+from tests.experiment.matrices import AT, write_matrix
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -33,6 +34,52 @@ def test_a_digest_is_of_all_that_decides_scores(tmp_path: Path) -> None:
         assert load_matrix(write_matrix(tmp_path, **change)).tasks[0].digest != first
 
 
+def test_envs_may_have_machines_and_workloads_of_their_own(tmp_path: Path) -> None:
+    envs = {"reclaim": {}, "tiering": {"backend": "fake:flat", "workloads": ["other.cfg"]}}
+    matrix = load_matrix(write_matrix(tmp_path, envs=envs, strategies=["random"]))
+    assert [(task.name, task.backend) for task in matrix.tasks] == [
+        ("toy/reclaim", "fake"),
+        ("other/reclaim", "fake"),
+        ("other/tiering", "fake:flat"),
+    ]
+    assert matrix.backends == ("fake", "fake:flat") and matrix.simulated
+    own = {name: {"workloads": ["toy.cfg"]} for name in ("reclaim", "tiering")}
+    path = write_matrix(tmp_path, envs=own, workloads=None, strategies=["random"])
+    assert [task.name for task in load_matrix(path).tasks] == ["toy/reclaim", "toy/tiering"]
+
+
+def test_who_refuses_an_env_leaves_it_out(tmp_path: Path) -> None:
+    path = write_matrix(tmp_path, envs=["reclaim", "tiering"], strategies=["random", "hmsdk"])
+    matrix = load_matrix(path)
+    refusal = [(one.strategy, one.env, one.reason) for one in matrix.refusals]
+    assert refusal == [("hmsdk", "reclaim", "is for other schemes")]
+    assert [task.name for task in matrix.tasks_of("hmsdk")] == ["toy/tiering", "other/tiering"]
+    assert matrix.tasks_of("random") == list(matrix.tasks)
+    assert load_matrix(path, ["random"]).refusals == ()
+    with pytest.raises(InputError, match="strategy hmsdk: is for other schemes"):
+        load_matrix(write_matrix(tmp_path, strategies=["random", "hmsdk"]))
+
+
+def test_only_strategies_that_are_wanted_have_to_be_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(STRATEGIES, "needy", AT)
+    path = write_matrix(tmp_path, strategies=["needy", "random", "border"], against="needy")
+    for strategies in (None, ["border", "needy"]):
+        with pytest.raises(
+            MissingExtraError, match=r"no_such_package is not installed; `pip install 'damoos\[search\]'`"
+        ):
+            load_matrix(path, strategies)
+    matrix = load_matrix(path, ["border", "random"])
+    assert matrix.strategies == ("border", "random") and matrix.against == "border"
+    assert load_matrix(path, []).tasks == matrix.tasks
+    # One that the file doesn't have is as welcome, one that doesn't exist is not.
+    assert load_matrix(path, ["tpe"]).against == "tpe"
+    with pytest.raises(InputError, match="unknown strategy, got 'randm'"):
+        load_matrix(path, ["randm"])
+    path = write_matrix(tmp_path, workloads=["stairs"], strategies=["random"])
+    with pytest.raises(InputError, match="strategy portfolio learned from it"):
+        load_matrix(path, ["portfolio"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -48,6 +95,13 @@ def test_a_digest_is_of_all_that_decides_scores(tmp_path: Path) -> None:
         ({"against": "tpe"}, "against: not among the strategies, got 'tpe'"),
         ({"envs": []}, "envs: missing"),
         ({"envs": ["reclam"]}, "allowed: reclaim"),
+        ({"envs": {"reclaim": {"machine": "small"}}}, "envs.reclaim.machine: unknown key; allowed: backend, workloads"),
+        ({"envs": {"reclaim": {"backend": 3}}}, "envs.reclaim.backend: not a text, got 3"),
+        ({"envs": {"reclaim": {}}, "workloads": None}, "envs.reclaim.workloads: missing"),
+        (
+            {"envs": {"reclaim": {}, "tiering": {"backend": "fake:real"}}, "strategies": ["random"]},
+            "backend: too many, got 'fake, fake:real'; allowed: several simulated ones, or one that is real",
+        ),
         ({"workloads": ["zigzig"]}, "workloads: no such workload, got 'zigzig'; allowed: zigzag"),
         ({"workloads": ["zigzag"]}, "workloads: is in training, too, got 'zigzag'"),
         ({"workloads": ["stairs"], "strategies": ["random", "portfolio"]}, "strategy portfolio learned from it"),

@@ -59,6 +59,29 @@ def test_records_of_another_task_are_refused(tmp_path: Path) -> None:
         run_matrix(other, tmp_path / "out", HereEngine())
 
 
+def test_records_of_another_simulator_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = load_matrix(write_matrix(tmp_path, strategies=["random"]))
+    first = run_matrix(matrix, tmp_path / "out", HereEngine())
+    records = tmp_path / "out" / RECORDS
+    with monkeypatch.context() as patch:
+        patch.setattr("damoos.experiment.run.sources_digest", lambda: "0123456789abcdef")
+        with pytest.raises(StudyError, match=r"records.jsonl: was begun with another simulator.*another --out folder"):
+            run_matrix(matrix, tmp_path / "out", HereEngine())
+    assert run_matrix(matrix, tmp_path / "out", HereEngine()) == first
+    head, *courses = records.read_text().splitlines()
+    head = json.dumps({key: value for key, value in json.loads(head).items() if key != "simulator"})
+    records.write_text("\n".join([head, *courses]) + "\n")
+    with pytest.raises(StudyError, match="was begun with an earlier version of damoos"):
+        run_matrix(matrix, tmp_path / "out", HereEngine())
+
+
+def test_real_kernels_have_no_simulator_to_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    matrix = load_matrix(write_matrix(tmp_path, backend="fake:virtual", strategies=["random"], seeds=1))
+    first = run_matrix(matrix, tmp_path / "out", HereEngine())
+    monkeypatch.setattr("damoos.experiment.run.sources_digest", lambda: "0123456789abcdef")
+    assert run_matrix(matrix, tmp_path / "out", HereEngine()) == first
+
+
 def test_what_can_not_be_set_up_is_no_bad_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = load_matrix(write_matrix(tmp_path, strategies=["random"]))
     whole = rows_csv(run_matrix(matrix, tmp_path / "whole", HereEngine()))

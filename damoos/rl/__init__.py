@@ -1,0 +1,1 @@
+"""Learning policies on the environments, keeping them, and using them."""
