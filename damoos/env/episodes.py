@@ -17,12 +17,13 @@ from damoos.sim.fleet import Fleet, Looks
 from damoos.sim.session import SimSession
 from damoos.tune.objective import run_of
 from damoos.tune.outcome import Repeat, Run
-from damoos.tune.preset import Env, load_env
+from damoos.tune.preset import load_env
 from damoos.tune.running import check_runs_on, running_reward
-from damoos.tune.space_many import decode_many, values_of
+from damoos.tune.space_many import values_of
 
 from .baseline import GRID, Baseline, baselines
 from .draw import Task, TaskSource
+from .knobs import Knobs
 from .runs import Runs
 from .signals import IDLE_EDGES_S, RATE_EDGES, SIGNALS, Memory, signals
 
@@ -62,16 +63,14 @@ class Episodes:
         if not step_s > 0:
             raise InputError("out of range", field="step_s", value=step_s, allowed="more than 0")
         self.source, self.preset, self.step_s = source, load_env(env), step_s
-        self.controls = _controls(self.preset, controls)
+        space = self.preset.space
+        self._knobs = Knobs(space, controls)
         check_runs_on(self.preset.objective)
         if self.preset.feed is not None:
             allowed = "a preset without [feed]: what is fed and what an agent commits would overwrite each other"
             raise InputError("can't be controlled", field="env", value=env, allowed=allowed)
-        space = self.preset.space
-        self._default = space.encode(space.defaults())
-        self._start = space.kdamonds(space.defaults())
-        self._columns = [i for i, p in enumerate(space.parameters) if p.name in self.controls]
-        size = len(self._columns)
+        self._start, self._first = space.kdamonds(space.defaults()), self._knobs.action(space.defaults())
+        size = self._knobs.dimensions
         self.observation_space = spaces.Box(-1.0, 1.0, (len(SIGNALS) + size,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         self._progress, self._threads = progress, threads
@@ -105,11 +104,10 @@ class Episodes:
                 self.runs.replace(i, session)
         if self.runs is None:
             self.runs = self._alongside()
-        self._values[which] = decode_many(self.preset.space, self._default[None])
+        self._values[which] = self._knobs.many(self._first[None])
         self._phi[which] = 0.0
         self._memory.forget(which)
-        last: Floats = np.tile(2.0 * self._default[self._columns] - 1.0, (which.size, 1))
-        observations, memory = self._observed(self.runs.look(), last)
+        observations, memory = self._observed(self.runs.look(), np.tile(self._first, (which.size, 1)))
         self._memory.take(memory, which)
         self._observations[which] = observations[which]
         self.over[which] = False
@@ -120,9 +118,7 @@ class Episodes:
         be over. Raises what commits and runs raise."""
         assert self.runs is not None
         actions = np.clip(np.asarray(actions, np.float64), -1.0, 1.0)
-        points = np.tile(self._default, (self.over.size, 1))
-        points[:, self._columns] = (actions + 1.0) / 2.0
-        values = decode_many(self.preset.space, points)
+        values = self._knobs.many(actions)
         changed = ~((values == self._values) | (np.isnan(values) & np.isnan(self._values))).all(1)
         if changed.any():
             self.runs.commit(values, changed)
@@ -171,7 +167,7 @@ class Episodes:
             self._kdamonds,
             rate_edges=RATE_EDGES,
             idle_edges_s=IDLE_EDGES_S,
-            begun_with=decode_many(self.preset.space, self._default[None])[0],
+            begun_with=self._knobs.many(self._first[None])[0],
             threads=self._threads,
         )
 
@@ -228,12 +224,3 @@ class Episodes:
             "rss_overhead_percent": rss,
         }
         return self.about(i) | info, phi
-
-
-def _controls(preset: Env, asked: Sequence[str] | None) -> tuple[str, ...]:
-    known = [parameter.name for parameter in preset.space.parameters]
-    wanted = known if asked is None else list(asked)
-    wrong = [name for name in wanted if name not in known]
-    if wrong or not wanted:
-        raise InputError("no such parameter", field="controls", value=", ".join(wrong), allowed=", ".join(known))
-    return tuple(name for name in known if name in wanted)
