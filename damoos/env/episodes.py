@@ -21,7 +21,7 @@ from damoos.tune.preset import Env, load_env
 from damoos.tune.running import check_runs_on, running_reward
 from damoos.tune.space_many import decode_many, values_of
 
-from .baseline import GRID, Baseline, baseline
+from .baseline import GRID, Baseline, baselines
 from .draw import Task, TaskSource
 from .runs import Runs
 from .signals import IDLE_EDGES_S, RATE_EDGES, SIGNALS, Memory, signals
@@ -89,9 +89,9 @@ class Episodes:
     def begin(self, which: Mask, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """Starts a new episode in each of `which` [n], of a task drawn by its generator, and returns the observations
         of all, float32 [n, ...]. Raises what starting runs raises."""
-        for i in np.flatnonzero(which).tolist():
-            task = self.source.draw(generators[i])
-            base = baseline(task)
+        places = np.flatnonzero(which).tolist()
+        tasks = [self.source.draw(generators[i]) for i in places]
+        for i, task, base in zip(places, tasks, baselines(tasks, self._threads), strict=True):
             self._close(i)
             self.sessions[i] = session = task.backend.start(task.workload, self._start, task.seed)
             self.tasks[i], self.baselines[i] = task, base
