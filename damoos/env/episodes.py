@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from damoos.backend.base import Session
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import InputError
+from damoos.sim.backend import SimBackend
 from damoos.sim.fleet import Fleet, Looks
 from damoos.sim.session import SimSession
 from damoos.tune.objective import run_of
@@ -87,7 +89,10 @@ class Episodes:
 
     def begin(self, which: Mask, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """Starts a new episode in each of `which` [n], of a task drawn by its generator, and returns the observations
-        of all, float32 [n, ...]. Raises what starting runs raises."""
+        of all, float32 [n, ...]. Raises gymnasium.error.ResetNeeded if an episode would be without a run, and what
+        starting runs raises."""
+        if self.runs is None and not which.all():
+            raise gymnasium.error.ResetNeeded("the first reset() is of all environments")
         places = np.flatnonzero(which).tolist()
         tasks = [self.source.draw(generators[i]) for i in places]
         for i, task, base in zip(places, tasks, baselines(tasks, self._threads), strict=True):
@@ -142,7 +147,9 @@ class Episodes:
         return {"workload": task.workload.name, "backend": task.backend.name, "seed": task.seed}
 
     def close(self) -> None:
-        """Ends all runs."""
+        """Ends all runs; the next `begin` has to be of all episodes."""
+        if isinstance(self.runs, Fleet):
+            self.runs.close()
         for i in range(len(self.sessions)):
             self._close(i)
         self.runs = None
@@ -156,9 +163,10 @@ class Episodes:
 
     def _alongside(self) -> Runs | Fleet:
         sessions = [session for session in self.sessions if session is not None]
-        simulated = [session for session in sessions if isinstance(session, SimSession)]
-        if len(simulated) < len(sessions):
+        # By what later tasks may have, too.
+        if not all(isinstance(machine, SimBackend) for machine in self.source.machines):
             return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
+        simulated = [session for session in sessions if isinstance(session, SimSession)]
         # A choice is a number of ours, which the fleet must leave to `_kdamonds`.
         places = ["" if p.kind == "choice" else p.place for p in self.preset.space.parameters]
         return Fleet(
