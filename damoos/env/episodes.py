@@ -69,6 +69,7 @@ class Episodes:
             raise InputError("can't be controlled", field="env", value=env, allowed=allowed)
         space = self.preset.space
         self._default = space.encode(space.defaults())
+        self._start = space.kdamonds(space.defaults())
         self._columns = [i for i, p in enumerate(space.parameters) if p.name in self.controls]
         size = len(self._columns)
         self.observation_space = spaces.Box(-1.0, 1.0, (len(SIGNALS) + size,), np.float32)
@@ -89,12 +90,11 @@ class Episodes:
         """Starts a new episode in each of `which` [n], of a task drawn by its generator, and returns the observations
         of all, float32 [n, ...]. Raises what starting runs raises."""
         space = self.preset.space
-        start = space.kdamonds(space.defaults())
         for i in np.flatnonzero(which).tolist():
             task = self.source.draw(generators[i])
             base = baseline(task)
             self._close(i)
-            self.sessions[i] = session = task.backend.start(task.workload, start, task.seed)
+            self.sessions[i] = session = task.backend.start(task.workload, self._start, task.seed)
             self.tasks[i], self.baselines[i] = task, base
             self._runtime_s[i], self._rss_bytes[i] = base.run.runtime_s, base.run.rss_mean_bytes
             self._duration_ms[i] = task.workload.duration_ms
@@ -166,8 +166,15 @@ class Episodes:
             return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
         # A choice is a number of ours, which the fleet must leave to `_kdamonds`.
         places = ["" if p.kind == "choice" else p.place for p in self.preset.space.parameters]
-        edges = {"rate_edges": RATE_EDGES, "idle_edges_s": IDLE_EDGES_S}
-        return Fleet(simulated, places, self._kdamonds, **edges, threads=self._threads)
+        return Fleet(
+            simulated,
+            places,
+            self._kdamonds,
+            rate_edges=RATE_EDGES,
+            idle_edges_s=IDLE_EDGES_S,
+            begun_with=decode_many(self.preset.space, self._default[None])[0],
+            threads=self._threads,
+        )
 
     def _kdamonds(self, row: Floats) -> Kdamonds:
         return self.preset.space.kdamonds(values_of(self.preset.space, row))

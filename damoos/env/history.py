@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -85,7 +86,7 @@ class Layout:
         """Numbers of an observation."""
         return len(FEATURES) * self.profile + 2 + self.dimensions + self.history * (self.dimensions + 3)
 
-    @property
+    @cached_property
     def highest(self) -> Observation:
         """The largest absolute value of each number."""
         point = [1.0] * self.dimensions
@@ -96,7 +97,6 @@ class Layout:
     def observe(self, profile: Profile | None, tried: Sequence[Tried], left: float) -> Observation:
         """The observation after the trials so far, in order; `left`: share of the session's runs. `profile` is not
         looked at without `self.profile`."""
-        highest = self.highest
         seen = np.zeros(self.size, np.float32)
         at = 0
         if self.profile:
@@ -112,4 +112,4 @@ class Layout:
         for one in list(reversed(tried))[: self.history]:
             seen[at : at + self.dimensions + 3] = [1.0, one.score / SCORE_SCALE, one.excess, *one.action]
             at += self.dimensions + 3
-        return np.clip(seen, -highest, highest)
+        return np.clip(seen, -self.highest, self.highest)

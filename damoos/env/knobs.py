@@ -29,6 +29,7 @@ class Knobs:
                 "not among the parameters", field="controls", value=", ".join(unknown), allowed=", ".join(names)
             )
         self.space = space
+        self.names = tuple(name for name in names if name in chosen)
         self._at = [i for i, name in enumerate(names) if name in chosen]
         self._default = space.encode(space.defaults())
 

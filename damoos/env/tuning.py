@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -21,13 +20,13 @@ from damoos.tune.preset import load_env
 from .draw import TaskSource
 from .history import Layout, Observation
 from .knobs import Action, Knobs
+from .sessions import LandscapeSessions, RunSessions, Sessions
 from .tuning_session import Rules, Runner, TuningSession
 
 OBSERVATION_VERSION = 1
 """Rises when observations or actions change: a policy acts on those that it was trained on."""
 RUNS = 8
 """Trials of a session, unless told otherwise."""
-_Got = TypeVar("_Got")
 
 
 class TuningEnv(gymnasium.Env[Observation, Action]):
@@ -67,6 +66,11 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
     | `history` | None | trials shown; None: all, 0: none |
     | `profile` | True | whether the workload's profile is shown |
     | `controls` | None | names of the parameters that are the agent's; None: all, others keep their default |
+    | `landscapes` | None | a folder: trials are answered by `damoos.env.landscape`s that are kept there, see below |
+
+    With `landscapes` no trial runs: each task is measured at some hundred points when it is first drawn, later trials
+    are interpolated, and a session takes milliseconds. For training, with few `seeds` a workload; what a policy is
+    worth is told by real trials. `info["trial"]` is empty then and overheads are not known (nan).
 
     On the simulator a seed decides everything; on real kernels (`nondeterministic=True` there) runs differ.
     Raises InputError for unknown names, BackendError if a workload can't be run.
@@ -89,9 +93,10 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         history: int | None = None,
         profile: bool = True,
         controls: Sequence[str] | None = None,
+        landscapes: str | Path | None = None,
         render_mode: None = None,
     ) -> None:
-        rules = _rules(env, runs, repeats, history, profile, controls)
+        rules = _rules(env, runs, repeats, history, profile, controls, landscapes)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         self.render_mode = render_mode
         self.observation_space, self.action_space = _spaces(rules.layout)
@@ -137,22 +142,24 @@ class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
         history: int | None = None,
         profile: bool = True,
         controls: Sequence[str] | None = None,
+        landscapes: str | Path | None = None,
         render_mode: None = None,
     ) -> None:
         if num_envs < 1:
             raise InputError("too small", field="num_envs", value=num_envs, allowed="1 and more")
-        rules = _rules(env, runs, repeats, history, profile, controls)
+        rules = _rules(env, runs, repeats, history, profile, controls, landscapes)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         self.num_envs, self.render_mode = num_envs, render_mode
         self.single_observation_space, self.single_action_space = _spaces(rules.layout)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         source, runner = TaskSource.of(workloads, backend, seeds, randomise), Runner(rules)
-        self._sessions = [TuningSession(runner, source) for _ in range(num_envs)]
+        self._sessions: Sessions = (
+            RunSessions(runner, source, num_envs, threads)
+            if rules.landscapes is None
+            else LandscapeSessions(runner, source, num_envs)
+        )
         self._rngs: list[np.random.Generator | None] = [None] * num_envs
-        self._seen = np.zeros((num_envs, rules.layout.size), np.float32)
-        threads = min(num_envs, len(os.sched_getaffinity(0)) if threads is None else threads)
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -168,36 +175,27 @@ class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
         if len(given) != self.num_envs:
             raise InputError("wrong length", field="seed", value=len(given), allowed=f"{self.num_envs} seeds")
         for i in chosen:
-            rng = self._rngs[i]
-            if rng is None or given[i] is not None:
-                rng = self._rngs[i] = seeding.np_random(given[i])[0]
-            self._sessions[i].draw(rng)
+            if self._rngs[i] is None or given[i] is not None:
+                self._rngs[i] = seeding.np_random(given[i])[0]
+        told = self._sessions.begin([(i, rng) for i in chosen if (rng := self._rngs[i]) is not None])
         infos: dict[str, Any] = {}
-        for i, (seen, info) in zip(chosen, self._map(lambda i: self._sessions[i].begin(), chosen), strict=True):
-            self._seen[i] = seen
+        for i, info in zip(chosen, told, strict=True):
             infos = self._add_info(infos, info, i)
-        return self._seen.copy(), infos
+        return self._sessions.seen.copy(), infos
 
     def step(
         self, actions: Action
     ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """One trial of each session. Raises gymnasium.error.ResetNeeded if one has ended and was not reset."""
-        rewards, ended = np.zeros(self.num_envs), np.zeros(self.num_envs, bool)
+        rewards, ended, told = self._sessions.step(actions)
         infos: dict[str, Any] = {}
-        every = range(self.num_envs)
-        for i, (seen, reward, last, info) in enumerate(self._map(lambda i: self._sessions[i].step(actions[i]), every)):
-            self._seen[i], rewards[i], ended[i] = seen, reward, last
-            del info["trial"]
+        for i, info in enumerate(told):
             infos = self._add_info(infos, info, i)
-        return self._seen.copy(), rewards, ended, np.zeros(self.num_envs, bool), infos
+        return self._sessions.seen.copy(), rewards, ended, np.zeros(self.num_envs, bool), infos
 
     def close_extras(self, **kwargs: Any) -> None:
         """Ends the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
-
-    def _map(self, do: Callable[[int], _Got], indices: Iterable[int]) -> Iterable[_Got]:
-        return map(do, indices) if self._pool is None else self._pool.map(do, indices)
+        self._sessions.close()
 
     def _mask(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
         mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
@@ -208,11 +206,18 @@ class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
 
 
 def _rules(
-    env: str, runs: int, repeats: int, history: int | None, profile: bool, controls: Sequence[str] | None
+    env: str,
+    runs: int,
+    repeats: int,
+    history: int | None,
+    profile: bool,
+    controls: Sequence[str] | None,
+    landscapes: str | Path | None,
 ) -> Rules:
     preset = load_env(env)
     knobs = Knobs(preset.space, controls)
-    return Rules(preset, knobs, runs, repeats, runs if history is None else history, profile)
+    folder = None if landscapes is None else Path(landscapes)
+    return Rules(preset, knobs, runs, repeats, runs if history is None else history, profile, folder)
 
 
 def _spaces(layout: Layout) -> tuple[Any, Any]:

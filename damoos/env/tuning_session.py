@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 
+from damoos import __version__
 from damoos.errors import InputError
 from damoos.tune.outcome import Run, Trial
 from damoos.tune.preset import Env
+from damoos.tune.program import digest
 from damoos.tune.seeds import Stream, run_seeds, watch_seed
 from damoos.tune.trial import Bench, evaluate
 
 from .draw import Task, TaskSource
 from .history import SCORE_SCALE, Layout, Observation, Tried, best_score
 from .knobs import Action, Knobs
+from .landscape import Landscape, kept
 from .profile import Profile, profile
 
 Info = dict[str, Any]
 _REMEMBERED = 8192
 """Tasks whose runs without a scheme are kept; some kB each."""
+_KEY = 0x6C61
+UNKNOWN = (float("nan"), float("nan"))
+"""Overheads on a landscape, which has none."""
 
 
 class Beginning(NamedTuple):
-    """What is known of a task before its first trial: the runs without DAMON, and the profile if it is looked at."""
+    """What is known of a task before its first trial: the runs without DAMON, the profile if it is looked at, and the
+    landscape that answers in place of runs."""
 
     baseline: tuple[Run, ...]
     profile: Profile | None
+    landscape: Landscape | None = None
 
 
 @dataclass(frozen=True)
 class Rules:
     """How sessions go: `runs` trials, `repeats` runs each, of which the last `history` are shown, and the workload's
-    profile with `profile`. Raises InputError."""
+    profile with `profile`; with `landscapes`, a folder, trials are answered by what is kept there. Raises InputError,
+    also for landscapes of a space that is more than numbers."""
 
     preset: Env
     knobs: Knobs
@@ -45,11 +55,16 @@ class Rules:
     repeats: int
     history: int
     profile: bool
+    landscapes: Path | None = None
 
     def __post_init__(self) -> None:
         for name, value, least in (("runs", self.runs, 1), ("repeats", self.repeats, 1), ("history", self.history, 0)):
             if value < least:
                 raise InputError("too small", field=name, value=value, allowed=f"{least} and more")
+        for parameter in self.preset.space.parameters:
+            if self.landscapes is not None and (parameter.kind == "choice" or parameter.when is not None):
+                allowed = "envs whose parameters are numbers that always count"
+                raise InputError("can't be interpolated", field="landscapes", value=parameter.name, allowed=allowed)
 
     @property
     def layout(self) -> Layout:
@@ -64,26 +79,50 @@ class Runner:
         self.rules = rules
         self._begun: OrderedDict[Task, Beginning] = OrderedDict()
         self._lock = threading.Lock()
+        self._beginning: defaultdict[Task, threading.Lock] = defaultdict(threading.Lock)
 
     def begin(self, task: Task) -> Beginning:
         """The runs before the first trial. Seeds are those of a study with the task's seed. Raises BackendError."""
         with self._lock:
-            found = self._begun.get(task)
-        if found is None:
-            baseline = self._bench(task).runs(None, run_seeds(task.seed, Stream.SEARCH, self.rules.repeats))
-            shown = profile(task.backend, task.workload, watch_seed(task.seed)) if self.rules.profile else None
-            found = Beginning(baseline, shown)
+            one_at_a_time = self._beginning[task]
+        with one_at_a_time:
+            with self._lock:
+                found = self._begun.get(task)
+            if found is None:
+                found = self._landscape(task) if self.rules.landscapes is not None else self._measured(task)
         with self._lock:
             self._begun[task] = found
             self._begun.move_to_end(task)
             while len(self._begun) > _REMEMBERED:
-                self._begun.popitem(last=False)
+                del self._beginning[self._begun.popitem(last=False)[0]]
         return found
 
     def trial(self, task: Task, action: Action, number: int, baseline: Sequence[Run]) -> Trial:
         """The trial of an action."""
         space, objective = self.rules.preset.space, self.rules.preset.objective
         return evaluate(self._bench(task).runs, space, objective, number, self.rules.knobs.values(action), baseline)
+
+    def _measured(self, task: Task) -> Beginning:
+        baseline = self._bench(task).runs(None, run_seeds(task.seed, Stream.SEARCH, self.rules.repeats))
+        shown = profile(task.backend, task.workload, watch_seed(task.seed)) if self.rules.profile else None
+        return Beginning(baseline, shown)
+
+    def _landscape(self, task: Task) -> Beginning:
+        rules, folder = self.rules, self.rules.landscapes
+        assert folder is not None
+        key = __version__, digest(task.workload), task.backend, task.seed, rules.preset.sha256, rules.knobs.names
+        found = kept(folder, (*key, rules.repeats), lambda: self._measured_landscape(task))
+        return Beginning((), found.profile, found)
+
+    def _measured_landscape(self, task: Task) -> Landscape:
+        rules = self.rules
+        baseline = self._bench(task).runs(None, run_seeds(task.seed, Stream.SEARCH, rules.repeats))
+        shown = profile(task.backend, task.workload, watch_seed(task.seed))
+
+        def measure(action: Action) -> Tried:
+            return Tried.of_trial(rules.knobs, rules.preset.objective, self.trial(task, action, 0, baseline))
+
+        return Landscape.measure(measure, rules.knobs.dimensions, shown, np.random.default_rng([_KEY, task.seed]))
 
     def _bench(self, task: Task) -> Bench:
         preset = self.rules.preset
@@ -97,7 +136,7 @@ class TuningSession:
         self._runner, self._tasks, self._rules = runner, tasks, runner.rules
         self._task: Task | None = None
         self._begun = Beginning((), None)
-        self._trials: list[Trial] = []
+        self._trials: list[Trial | None] = []
         self._tried: list[Tried] = []
 
     def draw(self, rng: np.random.Generator) -> None:
@@ -110,23 +149,23 @@ class TuningSession:
         task = self._task
         assert task is not None
         self._begun = self._runner.begin(task)
-        return self._observe(), {
-            "workload": task.workload.name,
-            "seeds": [run.seed for run in self._begun.baseline],
-            "time_kind": task.backend.time_kind,
-        }
+        return self._observe(), beginning(task, self._begun.baseline)
 
     def step(self, action: Action) -> tuple[Observation, float, bool, Info]:
         """One trial: observation, reward, whether it was the last, and info. Raises ResetNeeded after the last."""
         if self._task is None or len(self._tried) == self._rules.runs:
             raise gymnasium.error.ResetNeeded("step() before reset()")
         before = best_score(self._tried)
-        trial = self._runner.trial(self._task, action, len(self._tried), self._begun.baseline)
+        trial = None
+        if self._begun.landscape is not None:
+            self._tried.append(self._begun.landscape.at(np.asarray(action, np.float64)))
+        else:
+            trial = self._runner.trial(self._task, action, len(self._tried), self._begun.baseline)
+            self._tried.append(Tried.of_trial(self._rules.knobs, self._rules.preset.objective, trial))
         self._trials.append(trial)
-        self._tried.append(Tried.of_trial(self._rules.knobs, self._rules.preset.objective, trial))
         after = best_score(self._tried)
         last = len(self._tried) == self._rules.runs
-        info: Info = {"trial": _told(trial), **(self._result(after) if last else {})}
+        info: Info = {"trial": {} if trial is None else _told(trial), **(self._result(after) if last else {})}
         return self._observe(), (after - before) / SCORE_SCALE, last, info
 
     def _observe(self) -> Observation:
@@ -136,15 +175,36 @@ class TuningSession:
     def _result(self, score: float) -> Info:
         assert self._task is not None
         pairs = zip(self._trials, self._tried, strict=True)
-        best = next((trial for trial, tried in pairs if tried.feasible and tried.score == score), None)
-        return {
-            "workload": self._task.workload.name,
-            "episode_score": score,
-            "reward_total": score,
-            "feasible": True,
-            "runtime_overhead_percent": 0.0 if best is None else best.runtime_overhead_percent,
-            "rss_overhead_percent": 0.0 if best is None else best.rss_overhead_percent,
-        }
+        named = [trial for trial, tried in pairs if tried.feasible and tried.score == score]
+        overheads = _overheads(named[0]) if named else (0.0, 0.0)
+        return result(self._task.workload.name, score, overheads)
+
+
+def beginning(task: Task, baseline: Sequence[Run]) -> Info:
+    """The info of a session that begins."""
+    return {
+        "workload": task.workload.name,
+        "seeds": [run.seed for run in baseline],
+        "time_kind": task.backend.time_kind,
+    }
+
+
+def result(workload: str, score: float, overheads: tuple[float, float] = UNKNOWN) -> Info:
+    """The info of a session that is over: the best `score`, with its overheads of runtime and RSS in percent."""
+    return {
+        "workload": workload,
+        "episode_score": score,
+        "reward_total": score,
+        "feasible": True,
+        "runtime_overhead_percent": overheads[0],
+        "rss_overhead_percent": overheads[1],
+    }
+
+
+def _overheads(trial: Trial | None) -> tuple[float, float]:
+    if trial is None or trial.runtime_overhead_percent is None or trial.rss_overhead_percent is None:
+        return UNKNOWN
+    return trial.runtime_overhead_percent, trial.rss_overhead_percent
 
 
 def _told(trial: Trial) -> Info:

@@ -18,7 +18,8 @@ def write_leaderboard(results: Results, path: Path) -> None:
 
 def render(results: Results) -> str:
     """The report as HTML text, about 5 MB with plotly.js in it."""
-    found, ranking = results.comparison, results.ranking()
+    found, ranking, against = results.comparison, results.ranking(), results.against
+    grey = " Grey, with names under the pointer: all others." if len(ranking) > len(bench_plots.COLOURS) else ""
     better = [one for name in ranking if (one := results.improvement(name, results.budget)) is not None]
     body = [
         _header(results),
@@ -28,14 +29,21 @@ def render(results: Results) -> str:
             section(
                 "curves",
                 "Best so far, by runs",
-                chart("curves-chart", bench_plots.curves(ranking, found.curves, results.near), "score / best by runs"),
-                note="Interquartile mean over tasks and seeds, with 95 % intervals; dashed: what is near enough.",
+                chart(
+                    "curves-chart",
+                    bench_plots.curves(ranking, found.curves, results.near, against),
+                    "score / best by runs",
+                ),
+                note="Interquartile mean over tasks and seeds, with 95 % intervals; dashed: what is near enough."
+                + grey,
             ),
             section(
                 "profiles",
                 "Performance profiles",
-                chart("profiles-chart", bench_plots.profiles(ranking, found.profiles), "shares above thresholds"),
-                note=f"After {results.budget} runs: share of pairs of task and seed above a threshold.",
+                chart(
+                    "profiles-chart", bench_plots.profiles(ranking, found.profiles, against), "shares above thresholds"
+                ),
+                note=f"After {results.budget} runs: share of pairs of task and seed above a threshold." + grey,
             ),
         ),
     ]

@@ -117,7 +117,7 @@ def given_to(context: Context, base_address: int) -> tuple[Ranges, ...]:
     )
 
 
-@remember(64)
+@remember(512)
 def _of_processes(context: Context, layout: Layout, watched: tuple[int, ...]) -> View:
     given, follows = given_to(context, layout.base_address), context.ops == "vaddr"
     start = np.array([a.start for a in layout.areas], np.int64)

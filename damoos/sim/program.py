@@ -44,7 +44,7 @@ class Program:
 _OF_SIZE = {"A": "area_start", "M": "map_start", "P": "phase_us", "Q": "pattern_area"}
 
 
-@remember(64)
+@remember(512)
 def compile_program(workload: AnyMasim, machine: Machine, pace: Pace) -> Program:
     """The arrays of `workload` on `machine` at `pace`."""
     processes = processes_of(workload)

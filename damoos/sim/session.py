@@ -105,7 +105,8 @@ class SimSession:
         self._backend, self._machine, self._workload, self._seed = backend, machine, workload, seed
         self._asked = kdamonds
         self._applied: Kdamonds | None = None
-        self._take_back: Callable[[], Kdamonds | None] | None = None
+        self._take_back: Callable[[], Callable[[], Kdamonds] | None] | None = None
+        self._last: Callable[[], Kdamonds] | None = None
         self._samples: list[np.ndarray] = []
         self._trace: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         self._result: Result | None = None
@@ -158,6 +159,12 @@ class SimSession:
         return self._machine.rss_base_bytes
 
     @property
+    def asked(self) -> Kdamonds | None:
+        """What the run was started with, or what was committed last."""
+        self._know()
+        return self._asked
+
+    @property
     def duration_ms(self) -> float:
         """What the workload takes undisturbed, of which `work_done_ms` is done."""
         return self._workload.duration_ms
@@ -174,7 +181,7 @@ class SimSession:
         Raises KdamondsError, and BackendError if DAMON is not running or the value can't be simulated.
         """
         self._must_be_open()
-        self.settle()
+        self._know()
         if self._applied is None:
             raise BackendError("commit: this run was started without DAMON; start it with kdamonds to change them")
         check_supported(kdamonds, self._machine, self._groups)
@@ -195,18 +202,23 @@ class SimSession:
         self._applied = self._asked = kdamonds
         return kdamonds
 
-    def lend(self, take_back: Callable[[], Kdamonds | None]) -> None:
-        """Lets compiled code commit to the run from outside, until `take_back` is called, which returns what that has
-        committed last (None: nothing)."""
+    def lend(self, take_back: Callable[[], Callable[[], Kdamonds] | None]) -> None:
+        """Lets compiled code commit to the run from outside, until `take_back` is called, which returns what makes the
+        value that was committed last (None: none was)."""
         self._take_back = take_back
 
     def settle(self) -> None:
-        """Takes back what was lent: from here on the session knows what is applied."""
+        """Takes back what was lent."""
         if self._take_back is not None:
             take_back, self._take_back = self._take_back, None
-            committed = take_back()
-            if committed is not None:
-                self._applied = self._asked = committed
+            self._last = take_back() or self._last
+
+    def _know(self) -> None:
+        # What is made of numbers is made when it is asked for: most runs in a fleet are never asked.
+        self.settle()
+        if self._last is not None:
+            self._applied = self._asked = self._last()
+            self._last = None
 
     def advance(self, seconds: float) -> Samples:
         """Lets the workload run on for `seconds` s of simulated time, or a little more (to the end of a stretch of at
@@ -269,7 +281,7 @@ class SimSession:
             self._run(math.inf)
             self._step(engine.FINISH)
             self.empty_buffers()
-            self.settle()
+            self._know()
             self._result = self._record()
         return self._result
 

@@ -117,7 +117,7 @@ def build_state(
     return state, layout
 
 
-@remember(16, by_value=False)
+@remember(512, by_value=False)
 def _first_state(
     workload: AnyMasim,
     machine: Machine,

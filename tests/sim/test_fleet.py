@@ -35,9 +35,12 @@ def kdamonds_of(space: Space) -> Callable[[np.ndarray], Kdamonds]:
     return made
 
 
-def fleet_of(sessions: list[SimSession], space: Space, threads: int | None = 2) -> Fleet:
+def fleet_of(
+    sessions: list[SimSession], space: Space, threads: int | None = 2, begun_with: np.ndarray | None = None
+) -> Fleet:
     places = [p.place for p in space.parameters]
-    return Fleet(sessions, places, kdamonds_of(space), rate_edges=RATES, idle_edges_s=IDLE_S, threads=threads)
+    edges = {"rate_edges": RATES, "idle_edges_s": IDLE_S}
+    return Fleet(sessions, places, kdamonds_of(space), **edges, begun_with=begun_with, threads=threads)
 
 
 def rows(space: Space, rng: np.random.Generator, runs: int = RUNS) -> np.ndarray:
@@ -49,6 +52,15 @@ def sessions(env: str, runs: int = RUNS) -> tuple[Space, list[SimSession]]:
     backend = open_backend(f"sim:{MACHINES.get(env, 'zram')}")
     start = space.kdamonds(space.defaults())
     return space, [backend.start(generate("train", seed), start, seed) for seed in range(runs)]
+
+
+@pytest.fixture
+def committed_alone(monkeypatch: pytest.MonkeyPatch) -> list[SimSession]:
+    """Sessions whose `commit` has been called."""
+    called: list[SimSession] = []
+    commit = SimSession.commit
+    monkeypatch.setattr(SimSession, "commit", lambda self, k: (called.append(self), commit(self, k))[1])
+    return called
 
 
 def assert_same(fleet: Fleet, alone: list[SimSession]) -> None:
@@ -70,25 +82,24 @@ PRESETS = (
 )
 
 
-@pytest.mark.parametrize("env", PRESETS)
-def test_commits_are_those_of_sessions(env: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bit for bit in all tables, and so in what comes of them; after the first one without the session's help."""
+@pytest.mark.parametrize(("env", "known"), [*((env, False) for env in PRESETS), ("reclaim-quota", True)])
+def test_commits_are_those_of_sessions(env: str, known: bool, committed_alone: list[SimSession]) -> None:
+    """Bit for bit in all tables, and so in what comes of them; without the session's help, except for the first one if
+    what the runs begin with is not known."""
     space, together = sessions(env)
     _, alone = sessions(env)
     rng = np.random.default_rng(1)
-    slow = []
-    commit = SimSession.commit
-    monkeypatch.setattr(SimSession, "commit", lambda self, k: (slow.append(self), commit(self, k))[1])
-    with fleet_of(together, space) as fleet:
+    begun_with = np.array(list(space.defaults().values()), float) if known else None
+    with fleet_of(together, space, begun_with=begun_with) as fleet:
         for step in range(12):
             values = rows(space, rng)
             which = rng.random(RUNS) < (1.0 if step == 0 else 0.7)
-            slow.clear()
+            committed_alone.clear()
             fleet.commit(values, which)
-            # Rooms for more regions are made by the session.
-            assert env == "full" or len(slow) == (RUNS if step == 0 else 0)
+            # Room for more regions is made by the session.
+            assert env == "full" or len(committed_alone) == (0 if known or step > 0 else RUNS)
             for i in np.flatnonzero(which):
-                commit(alone[i], kdamonds_of(space)(values[i]))
+                alone[i].commit(kdamonds_of(space)(values[i]))
             assert_same(fleet, alone)
             fleet.advance(1.3)
             for session in alone:
@@ -212,6 +223,7 @@ def test_a_session_knows_what_the_fleet_committed() -> None:
         values = rows(space, rng, 2)
         fleet.commit(values)
         own = kdamonds_of(space)(rows(space, rng, 1)[0])
+        assert fleet.sessions[0].asked == kdamonds_of(space)(values[0])
         fleet.sessions[0].commit(own)
         assert together[0].finish().asked == own
         assert together[1].finish().asked == kdamonds_of(space)(values[1])
