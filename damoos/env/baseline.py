@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from damoos.backend.result import Samples
+from damoos.backend.result import Result, Samples
+from damoos.damon.kdamonds import Kdamonds
+from damoos.sim.backend import SimBackend
+from damoos.sim.fleet import Fleet
+from damoos.sim.session import SimSession
 from damoos.tune.objective import run_of
 from damoos.tune.outcome import Run
 
@@ -33,19 +36,62 @@ class Baseline:
     memory: NDArray[np.float64]
 
 
-@lru_cache(maxsize=KEPT)
 def baseline(task: Task) -> Baseline:
     """The baseline of a task, run once a process. Raises what `Backend.start` and its session raise."""
+    return baselines([task])[0]
+
+
+def baselines(tasks: Sequence[Task], threads: int | None = None) -> list[Baseline]:
+    """The baselines of tasks, in their order; simulated ones run side by side, in that many threads at most."""
+    found = {task: _kept[task] for task in tasks if task in _kept}
+    missing = [task for task in dict.fromkeys(tasks) if task not in found]
+    simulated = [task for task in missing if isinstance(task.backend, SimBackend)]
+    found.update(zip(simulated, _together(simulated, threads), strict=True))
+    found.update((task, _alone(task)) for task in missing if task not in found)
+    for task in missing:
+        _kept[task] = found[task]
+        if len(_kept) > KEPT:
+            _kept.pop(next(iter(_kept)), None)
+    return [found[task] for task in tasks]
+
+
+_kept: dict[Task, Baseline] = {}
+_Moment = tuple[float, float, float]
+"""Nominal ms of work that are done, s since the start, bytes times s so far."""
+
+
+def _alone(task: Task) -> Baseline:
     with task.backend.start(task.workload, None, task.seed) as session:
         moments, integral = [(0.0, 0.0, 0.0)], Integral()
         while not session.done:
             integral.add(session.advance(STEP_S))
             moments.append((session.work_done_ms(), integral.t_s, integral.byte_s))
-        run = replace(run_of(session.finish()), course=None)
-    return _of(run, moments, task.workload.duration_ms)
+        return _of(session.finish(), moments, task.workload.duration_ms)
 
 
-def _of(run: Run, moments: Sequence[tuple[float, float, float]], duration_ms: float) -> Baseline:
+def _together(tasks: Sequence[Task], threads: int | None) -> list[Baseline]:
+    if not tasks:
+        return []
+    sessions = [task.backend.start(task.workload, None, task.seed) for task in tasks]
+    simulated = [session for session in sessions if isinstance(session, SimSession)]
+    moments: list[list[_Moment]] = [[(0.0, 0.0, 0.0)] for _ in tasks]
+    # Nothing is committed.
+    with Fleet(simulated, (), lambda _: Kdamonds(), rate_edges=(), idle_edges_s=(0.0,), threads=threads) as fleet:
+        going = np.ones(len(tasks), bool)
+        while going.any():
+            looks = fleet.advance(STEP_S)
+            seen = zip(looks.work_done_ms.tolist(), looks.t_s.tolist(), looks.byte_s.tolist(), strict=True)
+            for i, moment in enumerate(seen):
+                if going[i]:
+                    moments[i].append(moment)
+            going = ~looks.done
+        results = [session.finish() for session in simulated]
+    durations = [task.workload.duration_ms for task in tasks]
+    return [_of(*of) for of in zip(results, moments, durations, strict=True)]
+
+
+def _of(result: Result, moments: Sequence[_Moment], duration_ms: float) -> Baseline:
+    run = run_of(result)
     # What is not told until the end has gone evenly.
     told = np.array([m for m in moments if m[0] > 0 or m[1] == 0.0])
     done, time, memory = told[:-1].T if told[-1, 0] >= duration_ms else told.T

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from damoos.backend.registry import open_backend
-from damoos.env.baseline import GRID, baseline
+from damoos.env.baseline import GRID, _alone, baseline, baselines
 from damoos.env.draw import COSTS, MOST_FACTOR, Task, TaskSource, found, workload_names
 from damoos.errors import ConfigError, InputError
 from damoos.sim.backend import SimBackend
@@ -71,3 +71,16 @@ def test_the_baseline_is_the_run_without_damon_and_its_curves_rise_from_0_to_1()
         assert (curve[0], curve[-1]) == (0.0, 1.0)
         assert (np.diff(curve) >= 0).all()
     assert baseline(Task(found("generated-train-3"), open_backend("sim:zram"), 5)) is base
+
+
+def test_baselines_side_by_side_are_as_each_alone() -> None:
+    backend = open_backend("sim:zram")
+    tasks = [Task(found(f"generated-train-{number}"), backend, number + 40) for number in (3, 5, 3)]
+    together = baselines(tasks)
+    assert together[0] is together[2] and together[0] is not together[1]
+    for task, base in zip(tasks, together, strict=True):
+        other = _alone(task)
+        assert base.run == other.run
+        # Memory is integrated from samples there, and exactly here.
+        assert base.time == pytest.approx(other.time, abs=0.01)
+        assert base.memory == pytest.approx(other.memory, abs=0.01)
