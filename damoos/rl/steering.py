@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from damoos.backend.base import Backend, Session, Workload
 from damoos.backend.result import Samples
@@ -15,6 +16,7 @@ from damoos.env.runs import Runs
 from damoos.env.signals import IDLE_EDGES_S, RATE_EDGES, Memory, signals
 from damoos.tune.preset import load_env
 from damoos.tune.space import Space
+from damoos.tune.space_many import values_of
 from damoos.workload.processes import AnyMasim
 
 from .policy import Policy, load_policy
@@ -31,13 +33,12 @@ class PolicySteering:
     def begin(self, kdamonds: Kdamonds, workload: Workload, backend: Backend, seed: int) -> PolicySteerer:
         """See `Steering.begin`."""
         policy = _loaded(self.folder, self.digest)
-        progress = policy.arguments.get("progress", True) and isinstance(workload, AnyMasim)
-        return PolicySteerer(policy, kdamonds, float(workload.duration_ms) if progress else 0.0)
+        duration_ms = float(workload.duration_ms) if isinstance(workload, AnyMasim) else 0.0
+        return PolicySteerer(policy, kdamonds, duration_ms if policy.arguments.get("progress", True) else 0.0)
 
 
 class PolicySteerer:
-    """Steers one run that begins with `kdamonds`, whose own values of what is the policy's to set count for the first
-    observation alone. `duration_ms`: nominal, of the workload; 0 where the policy is not to know."""
+    """Steers one run that begins with `kdamonds`, the default of the policy's space. `duration_ms`: nominal, of the workload; 0 where the policy is not to know."""
 
     def __init__(self, policy: Policy, kdamonds: Kdamonds, duration_ms: float) -> None:
         space = load_env(policy.preset).space
@@ -45,7 +46,7 @@ class PolicySteerer:
         self._knobs = Knobs(self._space, policy.arguments.get("controls"))
         self._actor = policy.actor()
         self._last = np.clip(self._knobs.action(self._space.defaults()), -1.0, 1.0)
-        self._now = kdamonds
+        self._now = self._space.defaults()
         self._duration_ms = np.array([duration_ms])
         self._memory = Memory.blank(1)
         self._runs: Runs | None = None
@@ -54,19 +55,18 @@ class PolicySteerer:
         """See `Steerer.step`."""
         begun = self._runs is None
         if self._runs is None:
-            self._runs = Runs([session], _no_values, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
+            self._runs = Runs([session], self._meant, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
         self._runs.take(0, samples)
         numbers, self._memory = signals(self._runs.look(), self._memory, self._duration_ms)
         seen = np.concatenate([numbers, self._last[None]], 1, dtype=np.float32)
         action = np.clip(self._actor(seen, np.array([begun]))[0].astype(np.float64), -1.0, 1.0)
-        wanted = self._space.kdamonds(self._knobs.values(action))
+        wanted = self._knobs.values(action)
         if wanted != self._now:
-            session.commit(wanted)
+            session.commit(self._space.kdamonds(wanted))
         self._last, self._now = action, wanted
 
-
-def _no_values(row: np.ndarray) -> Kdamonds:
-    raise AssertionError("the steerer commits")
+    def _meant(self, row: NDArray[np.float64]) -> Kdamonds:
+        return self._space.kdamonds(values_of(self._space, row))
 
 
 @lru_cache(maxsize=8)
