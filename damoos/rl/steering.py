@@ -14,6 +14,8 @@ from damoos.damon.kdamonds import Kdamonds
 from damoos.env.knobs import Knobs
 from damoos.env.runs import Runs
 from damoos.env.signals import IDLE_EDGES_S, RATE_EDGES, Memory, signals
+from damoos.sim.fleet import Fleet
+from damoos.sim.session import SimSession
 from damoos.tune.preset import load_env
 from damoos.tune.space import Space
 from damoos.tune.space_many import values_of
@@ -38,7 +40,8 @@ class PolicySteering:
 
 
 class PolicySteerer:
-    """Steers one run that begins with `kdamonds`, the default of the policy's space. `duration_ms`: nominal, of the workload; 0 where the policy is not to know."""
+    """Steers one run that begins with `kdamonds`, the default of the policy's space. `duration_ms`: nominal, of the
+    workload; 0 where the policy is not to know."""
 
     def __init__(self, policy: Policy, kdamonds: Kdamonds, duration_ms: float) -> None:
         space = load_env(policy.preset).space
@@ -49,14 +52,15 @@ class PolicySteerer:
         self._now = self._space.defaults()
         self._duration_ms = np.array([duration_ms])
         self._memory = Memory.blank(1)
-        self._runs: Runs | None = None
+        self._runs: Runs | Fleet | None = None
 
     def step(self, session: Session, samples: Samples) -> None:
         """See `Steerer.step`."""
         begun = self._runs is None
         if self._runs is None:
-            self._runs = Runs([session], self._meant, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
-        self._runs.take(0, samples)
+            self._runs = self._watched(session)
+        if isinstance(self._runs, Runs):
+            self._runs.take(0, samples)
         numbers, self._memory = signals(self._runs.look(), self._memory, self._duration_ms)
         seen = np.concatenate([numbers, self._last[None]], 1, dtype=np.float32)
         action = np.clip(self._actor(seen, np.array([begun]))[0].astype(np.float64), -1.0, 1.0)
@@ -64,6 +68,13 @@ class PolicySteerer:
         if wanted != self._now:
             session.commit(self._space.kdamonds(wanted))
         self._last, self._now = action, wanted
+
+    def _watched(self, session: Session) -> Runs | Fleet:
+        # A simulated run is looked at as in training, exactly; of others it is known what they were sampled at last.
+        edges = {"rate_edges": RATE_EDGES, "idle_edges_s": IDLE_EDGES_S}
+        if isinstance(session, SimSession):
+            return Fleet([session], (), self._meant, **edges, threads=1)
+        return Runs([session], self._meant, **edges)
 
     def _meant(self, row: NDArray[np.float64]) -> Kdamonds:
         return self._space.kdamonds(values_of(self._space, row))

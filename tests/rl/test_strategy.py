@@ -8,9 +8,10 @@ import pytest
 
 from damoos.backend.registry import open_backend
 from damoos.env.batch import ControlVectorEnv
+from damoos.env.draw import TaskSource
 from damoos.env.profile import profile
 from damoos.env.signals import SIGNALS
-from damoos.env.tuning import TuningVectorEnv
+from damoos.env.tuning import TuningEnv
 from damoos.errors import ConfigError, InputError
 from damoos.experiment.course import run_course
 from damoos.experiment.env_task import EnvTask
@@ -105,19 +106,18 @@ def test_a_control_policy_steers_a_run_as_it_steers_its_environment(tmp_path: Pa
 def test_a_tuning_policy_proposes_in_a_course_what_it_does_in_its_environment(tmp_path: Path) -> None:
     saved(tmp_path / "mine", "tuning")
     act = load_policy(tmp_path / "mine").actor()
-    env = TuningVectorEnv(1, ["zigzag"], seeds=1, threads=1, runs=4)
-    seen, told = env.reset(seed=1)
-    source = env._sessions[0]._task
-    assert source is not None
+    workload, backend = find_masim("zigzag"), open_backend("sim:zram")
+    env = TuningEnv("zigzag", seeds=1, runs=4)
+    seen, _ = env.reset(seed=1)
+    seed = TaskSource.of("zigzag", seeds=1).draw(np.random.default_rng(0)).seed
     expected = []
     for _ in range(4):
-        action = act(seen, np.zeros(1, bool))[0]
+        action = act(seen[None], np.zeros(1, bool))[0]
         expected.append(RECLAIM.decode((action.astype(np.float64) + 1.0) / 2.0))
-        seen = env.step(action[None])[0]
-    env.close()
-    task = EnvTask("t", load_env("reclaim"), find_masim("zigzag"), open_backend("sim:zram"), judged_with=1)
+        seen = env.step(action)[0]
+    task = EnvTask("t", load_env("reclaim"), workload, backend, judged_with=1)
     strategy = policy_strategy(str(tmp_path / "mine"))
-    rows = [row for row in run_course(task, strategy, seed=source.seed, budget=7) if row.params]
+    rows = [row for row in run_course(task, strategy, seed=seed, budget=7) if row.params]
     # Its session, then one more, beside the best.
     assert len(rows) == 5
     assert [row.params for row in rows[:2]] == expected[:2]
