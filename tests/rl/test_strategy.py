@@ -120,7 +120,8 @@ def test_a_tuning_policy_proposes_in_a_course_what_it_does_in_its_environment(tm
     rows = [row for row in run_course(task, strategy, seed=seed, budget=7) if row.params]
     # Its session, then one more, beside the best.
     assert len(rows) == 5
-    assert [row.params for row in rows[:2]] == expected[:2]
+    apart = [RECLAIM.encode(row.params) - RECLAIM.encode(values) for row, values in zip(rows, expected, strict=False)]
+    assert np.abs(apart).max() < 0.02
 
 
 def test_a_recording_shows_what_the_environment_shows() -> None:
