@@ -71,10 +71,9 @@ class PolicySteerer:
 
     def _watched(self, session: Session) -> Runs | Fleet:
         # A simulated run is looked at as in training, exactly; of others it is known what they were sampled at last.
-        edges = {"rate_edges": RATE_EDGES, "idle_edges_s": IDLE_EDGES_S}
         if isinstance(session, SimSession):
-            return Fleet([session], (), self._meant, **edges, threads=1)
-        return Runs([session], self._meant, **edges)
+            return Fleet([session], (), self._meant, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S, threads=1)
+        return Runs([session], self._meant, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
 
     def _meant(self, row: NDArray[np.float64]) -> Kdamonds:
         return self._space.kdamonds(values_of(self._space, row))
