@@ -58,6 +58,7 @@ class EnvTask:
         default_factory=OrderedDict, repr=False
     )
     _parts: dict[float, Self] = field(default_factory=dict, repr=False)
+    _under: dict[str, Self] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -66,12 +67,14 @@ class EnvTask:
         return self.env.space
 
     def under(self, strategy: Strategy) -> Self:
-        """The env with the strategy's own space, if it brings one, steered, if it steers; runs without a scheme stay
-        remembered."""
+        """The env with the strategy's own space, if it brings one, steered, if it steers: the same task for all courses
+        of the strategy of that name. Runs without a scheme stay remembered."""
         strategy.check(self.space, subject=True)
         if strategy.is_plain:
             return self
-        return self._with(strategy.env_in(self.env))
+        own = self._with(strategy.env_in(self.env))
+        with self._lock:
+            return self._under.setdefault(strategy.name, own)
 
     def steered(self, steering: Steering) -> Self:
         """The same with runs that are steered; those without a scheme stay remembered."""
@@ -83,9 +86,10 @@ class EnvTask:
         task = self
         if share < 1.0:
             with self._lock:
-                part = replace(self, workload=part_of(self.workload, share), _runs=OrderedDict(), _parts={})
+                workload = part_of(self.workload, share)
+                part = replace(self, workload=workload, _runs=OrderedDict(), _parts={}, _under={})
                 task = self._parts.setdefault(share, part)
-        return (task if fidelity.often else replace(task, repeats=1)), share
+        return (task if fidelity.often else replace(task, repeats=1, _under={})), share
 
     def baseline(self, seed: int) -> Measured:
         """The runs without a scheme that the course's trials are compared with."""
@@ -135,7 +139,7 @@ class EnvTask:
 
     def _with(self, env: Env) -> Self:
         baselines = OrderedDict((key, runs) for key, runs in self._runs.items() if key[0] is None)
-        return replace(self, env=env, _runs=baselines, _parts={})
+        return replace(self, env=env, _runs=baselines, _parts={}, _under={})
 
     def _judging(self) -> tuple[int, ...]:
         return run_seeds(0, Stream.VERIFY, self.judged_with)
