@@ -160,23 +160,33 @@ def _engine(matrix: Matrix, jobs: int | None, ray: str | None) -> Engine:
 
 def _search_best(matrix: Matrix, engine: Engine) -> None:
     from damoos.experiment.best import search_best
+    from damoos.experiment.clairvoyant import search_clairvoyant
+    from damoos.experiment.known import clairvoyant_path
 
     from .courses import CoursesScreen
 
-    with CoursesScreen(console.stderr(), "tasks") as screen:
-        try:
+    try:
+        with CoursesScreen(console.stderr(), "tasks") as screen:
             found = search_best(matrix, engine, screen)
-        except KeyboardInterrupt:
-            _say_how_to_go_on()
-            raise typer.Exit(130) from None
+        if matrix.scheduled:
+            with CoursesScreen(console.stderr(), "schedules") as screen:
+                schedules = search_clairvoyant(matrix, found, engine, screen)
+    except KeyboardInterrupt:
+        _say_how_to_go_on()
+        raise typer.Exit(130) from None
     for spec in matrix.tasks:
         texts = spec.env.space.texts(found[spec.name].params)
         typer.echo(f"{spec.name}: {found[spec.name].score:.2f} at {', '.join(f'{k} {v}' for k, v in texts.items())}")
     typer.echo(f"{matrix.best}: best known points of {len(found)} tasks")
+    if matrix.scheduled:
+        for spec in matrix.tasks:
+            worth = schedules[spec.name].score
+            typer.echo(f"{spec.name}: {worth:.2f} by phases, {worth - found[spec.name].score:+.2f}")
+        typer.echo(f"{clairvoyant_path(matrix)}: best known points of their phases")
 
 
 def _run(matrix: Matrix, engine: Engine, wanted: int, folder: Path, parquet: bool) -> tuple[Results, list[Path]]:
-    from damoos.experiment.best import load_best
+    from damoos.experiment.known import load_best
     from damoos.experiment.leaderboard import results_of
     from damoos.experiment.outputs import write_outputs
     from damoos.experiment.run import run_matrix

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
@@ -13,16 +14,18 @@ from numpy.typing import NDArray
 from damoos.backend.base import Session
 from damoos.damon.kdamonds import Kdamonds
 from damoos.errors import InputError
+from damoos.sim.backend import SimBackend
 from damoos.sim.fleet import Fleet, Looks
 from damoos.sim.session import SimSession
 from damoos.tune.objective import run_of
 from damoos.tune.outcome import Repeat, Run
-from damoos.tune.preset import Env, load_env
+from damoos.tune.preset import load_env
 from damoos.tune.running import check_runs_on, running_reward
-from damoos.tune.space_many import decode_many, values_of
+from damoos.tune.space_many import values_of
 
 from .baseline import GRID, Baseline, baselines
 from .draw import Task, TaskSource
+from .knobs import Knobs
 from .runs import Runs
 from .signals import IDLE_EDGES_S, RATE_EDGES, SIGNALS, Memory, signals
 
@@ -62,16 +65,14 @@ class Episodes:
         if not step_s > 0:
             raise InputError("out of range", field="step_s", value=step_s, allowed="more than 0")
         self.source, self.preset, self.step_s = source, load_env(env), step_s
-        self.controls = _controls(self.preset, controls)
+        space = self.preset.space
+        self._knobs = Knobs(space, controls)
         check_runs_on(self.preset.objective)
         if self.preset.feed is not None:
             allowed = "a preset without [feed]: what is fed and what an agent commits would overwrite each other"
             raise InputError("can't be controlled", field="env", value=env, allowed=allowed)
-        space = self.preset.space
-        self._default = space.encode(space.defaults())
-        self._start = space.kdamonds(space.defaults())
-        self._columns = [i for i, p in enumerate(space.parameters) if p.name in self.controls]
-        size = len(self._columns)
+        self._start, self._first = space.kdamonds(space.defaults()), self._knobs.action(space.defaults())
+        size = self._knobs.dimensions
         self.observation_space = spaces.Box(-1.0, 1.0, (len(SIGNALS) + size,), np.float32)
         self.action_space = spaces.Box(-1.0, 1.0, (size,), np.float32)
         self._progress, self._threads = progress, threads
@@ -88,7 +89,10 @@ class Episodes:
 
     def begin(self, which: Mask, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
         """Starts a new episode in each of `which` [n], of a task drawn by its generator, and returns the observations
-        of all, float32 [n, ...]. Raises what starting runs raises."""
+        of all, float32 [n, ...]. Raises gymnasium.error.ResetNeeded if an episode would be without a run, and what
+        starting runs raises."""
+        if self.runs is None and not which.all():
+            raise gymnasium.error.ResetNeeded("the first reset() is of all environments")
         places = np.flatnonzero(which).tolist()
         tasks = [self.source.draw(generators[i]) for i in places]
         for i, task, base in zip(places, tasks, baselines(tasks, self._threads), strict=True):
@@ -105,11 +109,10 @@ class Episodes:
                 self.runs.replace(i, session)
         if self.runs is None:
             self.runs = self._alongside()
-        self._values[which] = decode_many(self.preset.space, self._default[None])
+        self._values[which] = self._knobs.many(self._first[None])
         self._phi[which] = 0.0
         self._memory.forget(which)
-        last: Floats = np.tile(2.0 * self._default[self._columns] - 1.0, (which.size, 1))
-        observations, memory = self._observed(self.runs.look(), last)
+        observations, memory = self._observed(self.runs.look(), np.tile(self._first, (which.size, 1)))
         self._memory.take(memory, which)
         self._observations[which] = observations[which]
         self.over[which] = False
@@ -120,9 +123,7 @@ class Episodes:
         be over. Raises what commits and runs raise."""
         assert self.runs is not None
         actions = np.clip(np.asarray(actions, np.float64), -1.0, 1.0)
-        points = np.tile(self._default, (self.over.size, 1))
-        points[:, self._columns] = (actions + 1.0) / 2.0
-        values = decode_many(self.preset.space, points)
+        values = self._knobs.many(actions)
         changed = ~((values == self._values) | (np.isnan(values) & np.isnan(self._values))).all(1)
         if changed.any():
             self.runs.commit(values, changed)
@@ -146,7 +147,9 @@ class Episodes:
         return {"workload": task.workload.name, "backend": task.backend.name, "seed": task.seed}
 
     def close(self) -> None:
-        """Ends all runs."""
+        """Ends all runs; the next `begin` has to be of all episodes."""
+        if isinstance(self.runs, Fleet):
+            self.runs.close()
         for i in range(len(self.sessions)):
             self._close(i)
         self.runs = None
@@ -160,9 +163,10 @@ class Episodes:
 
     def _alongside(self) -> Runs | Fleet:
         sessions = [session for session in self.sessions if session is not None]
-        simulated = [session for session in sessions if isinstance(session, SimSession)]
-        if len(simulated) < len(sessions):
+        # By what later tasks may have, too.
+        if not all(isinstance(machine, SimBackend) for machine in self.source.machines):
             return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
+        simulated = [session for session in sessions if isinstance(session, SimSession)]
         # A choice is a number of ours, which the fleet must leave to `_kdamonds`.
         places = ["" if p.kind == "choice" else p.place for p in self.preset.space.parameters]
         return Fleet(
@@ -171,7 +175,7 @@ class Episodes:
             self._kdamonds,
             rate_edges=RATE_EDGES,
             idle_edges_s=IDLE_EDGES_S,
-            begun_with=decode_many(self.preset.space, self._default[None])[0],
+            begun_with=self._knobs.many(self._first[None])[0],
             threads=self._threads,
         )
 
@@ -228,12 +232,3 @@ class Episodes:
             "rss_overhead_percent": rss,
         }
         return self.about(i) | info, phi
-
-
-def _controls(preset: Env, asked: Sequence[str] | None) -> tuple[str, ...]:
-    known = [parameter.name for parameter in preset.space.parameters]
-    wanted = known if asked is None else list(asked)
-    wrong = [name for name in wanted if name not in known]
-    if wrong or not wanted:
-        raise InputError("no such parameter", field="controls", value=", ".join(wrong), allowed=", ".join(known))
-    return tuple(name for name in known if name in wanted)

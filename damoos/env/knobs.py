@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from damoos.errors import InputError
 from damoos.tune.space import Space, Value, Values
+from damoos.tune.space_many import decode_many
 
 Action = NDArray[np.floating[Any]]
 
@@ -40,10 +41,17 @@ class Knobs:
 
     def values(self, action: Action) -> dict[str, Value]:
         """The values of all active parameters at an action; outside of [-1, 1] is clipped."""
-        point = self._default.copy()
-        point[self._at] = (np.asarray(action, np.float64) + 1.0) / 2.0
-        return self.space.decode(point)
+        return self.space.decode(self._points(np.asarray(action)[None])[0])
+
+    def many(self, actions: Action) -> NDArray[np.float64]:
+        """As `values`, of actions [n, dimensions], in the form of `decode_many`: float64 [n, space.dimensions]."""
+        return decode_many(self.space, self._points(actions))
 
     def action(self, values: Values) -> NDArray[np.float64]:
         """An action that gives `values`, but for parameters that are not among the controls."""
         return 2.0 * self.space.encode(values)[self._at] - 1.0
+
+    def _points(self, actions: Action) -> NDArray[np.float64]:
+        points = np.tile(self._default, (len(actions), 1))
+        points[:, self._at] = (np.asarray(actions, np.float64) + 1.0) / 2.0
+        return points

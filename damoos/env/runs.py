@@ -42,11 +42,14 @@ class Runs:
         """Lets each run go on by `seconds` s of its clock, as `Session.advance`, and looks. Raises BackendError."""
         for i, session in enumerate(self.sessions):
             if not session.done:
-                samples = session.advance(seconds)
-                self._integrals[i].add(samples)
-                if samples.t_s.size:
-                    self._last[i] = samples
+                self.take(i, session.advance(seconds))
         return self.look()
+
+    def take(self, i: int, samples: Samples) -> None:
+        """Takes what run `i` gave when somebody else let it go on."""
+        self._integrals[i].add(samples)
+        if samples.t_s.size:
+            self._last[i] = samples
 
     def look(self) -> Looks:
         """Where the runs are now."""

@@ -81,8 +81,7 @@ class LandscapeSessions:
         self._runner, self._tasks, self._layout = runner, tasks, runner.rules.layout
         self._stack = Stack(count)
         self._names = [""] * count
-        # Those that never began are over.
-        self._tried = np.full(count, runner.rules.runs)
+        self._left = np.zeros(count, int)
         self._best = np.zeros(count)
         self.seen = np.zeros((count, self._layout.size), np.float32)
 
@@ -95,24 +94,25 @@ class LandscapeSessions:
             assert landscape is not None
             self._stack.put(i, landscape)
             self._names[i] = task.workload.name
-            self._tried[i], self._best[i] = 0, 0.0
-            self.seen[i] = self._layout.observe(landscape.profile, (), 1.0)
+            rules = self._runner.rules
+            self._left[i], self._best[i] = rules.draw_runs(rng), 0.0
+            self.seen[i] = self._layout.observe(landscape.profile, (), self._left[i] / rules.runs)
             infos.append(beginning(task, ()))
         return infos
 
     def step(self, actions: Action) -> Stepped:
         """See `Sessions`."""
         runs, layout = self._runner.rules.runs, self._layout
-        if (self._tried >= runs).any():
+        if (self._left == 0).any():
             raise gymnasium.error.ResetNeeded("step() before reset()")
         actions = np.clip(actions, -1.0, 1.0)
         score, excess = self._stack.at(actions.astype(np.float64))
-        self._tried += 1
+        self._left -= 1
         before = self._best.copy()
         better = (excess <= 0.0) & (score > before)
         self._best[better] = score[better]
         at = len(FEATURES) * layout.profile
-        self.seen[:, at] = 1.0 - self._tried / runs
+        self.seen[:, at] = self._left / runs
         self.seen[better, at + 1] = score[better] / SCORE_SCALE
         self.seen[better, at + 2 : at + 2 + layout.dimensions] = actions[better]
         at, wide = at + 2 + layout.dimensions, 3 + layout.dimensions
@@ -122,7 +122,7 @@ class LandscapeSessions:
             self.seen[:, at + 1], self.seen[:, at + 2] = score / SCORE_SCALE, excess
             self.seen[:, at + 3 : at + wide] = actions
         np.clip(self.seen, -layout.highest, layout.highest, out=self.seen)
-        ended = self._tried == runs
+        ended = self._left == 0
         best = self._best.tolist()
         infos = [result(self._names[i], best[i]) if over else {} for i, over in enumerate(ended.tolist())]
         return (self._best - before) / SCORE_SCALE, ended, infos

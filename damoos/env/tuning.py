@@ -67,6 +67,7 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
     | `profile` | True | whether the workload's profile is shown |
     | `controls` | None | names of the parameters that are the agent's; None: all, others keep their default |
     | `landscapes` | None | a folder: trials are answered by `damoos.env.landscape`s that are kept there, see below |
+    | `vary_runs` | False | sessions of 1 to `runs` trials, drawn anew, so that a policy learns to be brief |
 
     With `landscapes` no trial runs: each task is measured at some hundred points when it is first drawn, later trials
     are interpolated, and a session takes milliseconds. For training, with few `seeds` a workload; what a policy is
@@ -94,9 +95,10 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         profile: bool = True,
         controls: Sequence[str] | None = None,
         landscapes: str | Path | None = None,
+        vary_runs: bool = False,
         render_mode: None = None,
     ) -> None:
-        rules = _rules(env, runs, repeats, history, profile, controls, landscapes)
+        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         self.render_mode = render_mode
         self.observation_space, self.action_space = _spaces(rules.layout)
@@ -143,11 +145,12 @@ class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
         profile: bool = True,
         controls: Sequence[str] | None = None,
         landscapes: str | Path | None = None,
+        vary_runs: bool = False,
         render_mode: None = None,
     ) -> None:
         if num_envs < 1:
             raise InputError("too small", field="num_envs", value=num_envs, allowed="1 and more")
-        rules = _rules(env, runs, repeats, history, profile, controls, landscapes)
+        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         self.num_envs, self.render_mode = num_envs, render_mode
         self.single_observation_space, self.single_action_space = _spaces(rules.layout)
@@ -213,11 +216,12 @@ def _rules(
     profile: bool,
     controls: Sequence[str] | None,
     landscapes: str | Path | None,
+    vary_runs: bool,
 ) -> Rules:
     preset = load_env(env)
     knobs = Knobs(preset.space, controls)
     folder = None if landscapes is None else Path(landscapes)
-    return Rules(preset, knobs, runs, repeats, runs if history is None else history, profile, folder)
+    return Rules(preset, knobs, runs, repeats, runs if history is None else history, profile, folder, vary_runs)
 
 
 def _spaces(layout: Layout) -> tuple[Any, Any]:

@@ -46,8 +46,9 @@ class Beginning(NamedTuple):
 @dataclass(frozen=True)
 class Rules:
     """How sessions go: `runs` trials, `repeats` runs each, of which the last `history` are shown, and the workload's
-    profile with `profile`; with `landscapes`, a folder, trials are answered by what is kept there. Raises InputError,
-    also for landscapes of a space that is more than numbers."""
+    profile with `profile`; with `landscapes`, a folder, trials are answered by what is kept there; with `vary_runs`
+    each session has so many runs or fewer, as many of all lengths. Raises InputError, also for landscapes of a space
+    that is more than numbers."""
 
     preset: Env
     knobs: Knobs
@@ -56,6 +57,7 @@ class Rules:
     history: int
     profile: bool
     landscapes: Path | None = None
+    vary_runs: bool = False
 
     def __post_init__(self) -> None:
         for name, value, least in (("runs", self.runs, 1), ("repeats", self.repeats, 1), ("history", self.history, 0)):
@@ -65,6 +67,10 @@ class Rules:
             if self.landscapes is not None and (parameter.kind == "choice" or parameter.when is not None):
                 allowed = "envs whose parameters are numbers that always count"
                 raise InputError("can't be interpolated", field="landscapes", value=parameter.name, allowed=allowed)
+
+    def draw_runs(self, rng: np.random.Generator) -> int:
+        """How many trials the next session has."""
+        return int(rng.integers(1, self.runs + 1)) if self.vary_runs else self.runs
 
     @property
     def layout(self) -> Layout:
@@ -135,6 +141,7 @@ class TuningSession:
     def __init__(self, runner: Runner, tasks: TaskSource) -> None:
         self._runner, self._tasks, self._rules = runner, tasks, runner.rules
         self._task: Task | None = None
+        self._left = 0
         self._begun = Beginning((), None)
         self._trials: list[Trial | None] = []
         self._tried: list[Tried] = []
@@ -142,6 +149,7 @@ class TuningSession:
     def draw(self, rng: np.random.Generator) -> None:
         """Chooses the next session's task."""
         self._task = self._tasks.draw(rng)
+        self._left = self._rules.draw_runs(rng)
         self._trials, self._tried = [], []
 
     def begin(self) -> tuple[Observation, Info]:
@@ -153,7 +161,7 @@ class TuningSession:
 
     def step(self, action: Action) -> tuple[Observation, float, bool, Info]:
         """One trial: observation, reward, whether it was the last, and info. Raises ResetNeeded after the last."""
-        if self._task is None or len(self._tried) == self._rules.runs:
+        if self._task is None or self._left == 0:
             raise gymnasium.error.ResetNeeded("step() before reset()")
         before = best_score(self._tried)
         trial = None
@@ -164,13 +172,13 @@ class TuningSession:
             self._tried.append(Tried.of_trial(self._rules.knobs, self._rules.preset.objective, trial))
         self._trials.append(trial)
         after = best_score(self._tried)
-        last = len(self._tried) == self._rules.runs
+        self._left -= 1
+        last = self._left == 0
         info: Info = {"trial": {} if trial is None else _told(trial), **(self._result(after) if last else {})}
         return self._observe(), (after - before) / SCORE_SCALE, last, info
 
     def _observe(self) -> Observation:
-        left = 1.0 - len(self._tried) / self._rules.runs
-        return self._rules.layout.observe(self._begun.profile, self._tried, left)
+        return self._rules.layout.observe(self._begun.profile, self._tried, self._left / self._rules.runs)
 
     def _result(self, score: float) -> Info:
         assert self._task is not None

@@ -8,62 +8,30 @@ them, so its luck is not in the figure, and a course may come out a little above
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from damoos.errors import ConfigError, DamoosError, InputError, MissingExtraError
-from damoos.files import write_whole
+from damoos.errors import DamoosError, InputError, MissingExtraError
 from damoos.tune.seeds import Stream, run_seeds
-from damoos.tune.space import Space, Value
+from damoos.tune.space import Space
 
 from .engine import Engine
 from .env_task import EnvTask
+from .known import Best, Values, read_best, write_best
 from .matrix import Matrix, TaskSpec
 from .replay import VIOLATION
 from .run import Progress, simulated_task
 
-FORMAT = 1
 FILL, LINE = 256, 17
-"""Points that fill the space, and points of each line."""
+"""Valuess that fill the space, and points of each line."""
 AGAIN, STARTS, STEPS, FINALISTS = 32, 4, 16, 8
 WIDTHS = (0.1, 0.05, 0.02)
 """Standard deviations of the steps, of the unit cube."""
 SEEDS = (1, 3, 6)
 """Runs a point: first look, second look and steps, final."""
 _SEED = 1
-
-Values = dict[str, Value]
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best known point of a task with that `digest`: what it is worth, its parameters, and in how many runs it was
-    found."""
-
-    task: str
-    digest: str
-    score: float
-    params: Values
-    runs: int
-
-
-def load_best(matrix: Matrix) -> dict[str, Best]:
-    """What the experiment's file knows, by task; empty if there is none. Raises ConfigError for a file that can't be
-    used, and for a task that has changed since."""
-    if not matrix.best.is_file():
-        return {}
-    found = _read(matrix.best)
-    for spec in matrix.tasks:
-        known = found.get(spec.name)
-        if known is not None and known.digest != spec.digest:
-            allowed = f"that of now; `damoos bench --best {matrix.path}` finds it"
-            raise ConfigError("is of another env or workload", file=matrix.best, field=spec.name, allowed=allowed)
-    return {spec.name: found[spec.name] for spec in matrix.tasks if spec.name in found}
 
 
 def search_best(
@@ -80,7 +48,7 @@ def search_best(
         import scipy.stats  # noqa: F401
     except ImportError:
         raise MissingExtraError("scipy", "search") from None
-    before = _read(matrix.best) if matrix.best.is_file() else {}
+    before = read_best(matrix)
     found = {spec.name: before[spec.name] for spec in matrix.tasks if _holds(spec, before.get(spec.name))}
     left = [spec for spec in matrix.tasks if spec.name not in found]
     on_progress(Progress(len(found), len(matrix.tasks)))
@@ -88,7 +56,7 @@ def search_best(
         if isinstance(best, str):
             raise DamoosError(best)
         found[best.task] = best
-        _write(matrix, found)
+        write_best(matrix, found)
         on_progress(Progress(len(found), len(matrix.tasks), fresh))
     return found
 
@@ -162,27 +130,3 @@ def _different(points: Any) -> list[Values]:
 
 def _holds(spec: TaskSpec, best: Best | None) -> bool:
     return best is not None and best.digest == spec.digest and simulated_task(spec).judge(best.params) == best.score
-
-
-def _read(path: Path) -> dict[str, Best]:
-    try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
-        if tree["format"] != FORMAT:
-            raise ConfigError("unknown format", field="format", value=tree["format"], allowed=str(FORMAT))
-        return {name: Best(task=name, **entry) for name, entry in tree["tasks"].items()}
-    except ConfigError as error:
-        raise error.at(file=path) from None
-    except OSError as error:
-        raise ConfigError(f"can't be read: {error.strerror}", file=path) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ConfigError(f"not a file of best points: {error}", file=path) from None
-
-
-def _write(matrix: Matrix, found: dict[str, Best]) -> None:
-    entries: Iterator[tuple[str, dict[str, Any]]] = (
-        (spec.name, {key: value for key, value in asdict(found[spec.name]).items() if key != "task"})
-        for spec in matrix.tasks
-        if spec.name in found
-    )
-    tree = {"format": FORMAT, "made_by": "damoos bench --best", "tasks": dict(entries)}
-    write_whole(matrix.best, json.dumps(tree, indent=1) + "\n")

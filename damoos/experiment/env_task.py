@@ -17,6 +17,7 @@ from damoos.tune.outcome import Run, Trial
 from damoos.tune.preset import Env
 from damoos.tune.seeds import Stream, run_seeds, watch_seed
 from damoos.tune.space import Space, Values
+from damoos.tune.steering import Steering
 from damoos.tune.strategies.base import Strategy
 from damoos.tune.trial import Bench, evaluate
 from damoos.tune.watching import Watched, monitoring, watch
@@ -70,8 +71,11 @@ class EnvTask:
         strategy.check(self.space, subject=True)
         if strategy.is_plain:
             return self
-        baselines = OrderedDict((key, runs) for key, runs in self._runs.items() if key[0] is None)
-        return replace(self, env=strategy.env_in(self.env), _runs=baselines, _parts={})
+        return self._with(strategy.env_in(self.env))
+
+    def steered(self, steering: Steering) -> Self:
+        """The same with runs that are steered; those without a scheme stay remembered."""
+        return self._with(replace(self.env, steering=steering))
 
     def at(self, fidelity: Fidelity) -> tuple[Self, float]:
         """The beginning of the workload, unless it is a command, or fewer runs a trial."""
@@ -128,6 +132,10 @@ class EnvTask:
         if trial.error_kind == "setup":
             raise SetUpError(f"{self.name}: {trial.error}")
         return replace(trial, steered=self.env.steering is not None)
+
+    def _with(self, env: Env) -> Self:
+        baselines = OrderedDict((key, runs) for key, runs in self._runs.items() if key[0] is None)
+        return replace(self, env=env, _runs=baselines, _parts={})
 
     def _judging(self) -> tuple[int, ...]:
         return run_seeds(0, Stream.VERIFY, self.judged_with)

@@ -14,11 +14,11 @@ from damoos import __version__
 from damoos.catalogue import markdown_table
 from damoos.errors import ConfigError
 from damoos.tune.outcome import from_plain, to_plain
-from damoos.tune.strategies import find_strategy
 
-from .best import Best
 from .figures import Comparison, Figure, Improvement, Speed, comparison
+from .known import Best
 from .matrix import Matrix
+from .oracles import find_known
 from .records import Course
 
 FORMAT = 1
@@ -108,7 +108,7 @@ def results_of(matrix: Matrix, courses: Sequence[Course], best: Mapping[str, Bes
             TaskInfo(spec.name, spec.env.name, spec.workload.name, worths[spec.name], known is not None, params)
         )
     first = matrix.tasks[0]
-    learned = ((name, ", ".join(find_strategy(name).learned_from)) for name in matrix.strategies)
+    learned = ((name, ", ".join(find_known(name).learned_from)) for name in matrix.strategies)
     return Results(
         name=matrix.name,
         path=str(matrix.path),

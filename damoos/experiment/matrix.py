@@ -25,6 +25,9 @@ is the file's:
     backend = "sim:tiered"
     workloads = ["…"]
 
+Among the strategies may be the marks of `damoos.experiment.oracles`: `oracle-static`, the best known point, and
+`oracle-phases`, the best known points of each part of the workload's phases, from `clairvoyant.json` beside that file.
+
 A strategy that can't take an env, such as one with kdamonds of its own, leaves the env's tasks out, and is named.
 The folder's own file is `experiment.toml`; what belongs to an experiment lies beside it.
 """
@@ -43,10 +46,10 @@ from damoos.catalogue import check_keys, line_of, read_toml
 from damoos.errors import ConfigError, InputError
 from damoos.tune.preset import Env, load_env
 from damoos.tune.program import digest, find_workload, speed_of
-from damoos.tune.strategies import check_strategy, find_strategy
 
 from . import keys
 from .env_task import JUDGED_WITH
+from .oracles import PHASES, check_known, find_known
 
 LEAST_SEEDS = 20
 """Fewer need a reason."""
@@ -101,7 +104,7 @@ class Refusal:
 class Matrix:
     """An experiment. `tasks`: each env with its workloads; `refusals`: the envs that some of the strategies leave out;
     `counts`: sorted, the last is `budget`; `near`: of the best score, 0..1; `best`: the file of the best known points,
-    which may not be there yet."""
+    which may not be there yet; `scheduled`: whether the file asks for schedules, too, by `oracle-phases`."""
 
     path: Path
     title: str
@@ -119,6 +122,7 @@ class Matrix:
     timing: str
     time_kind: str
     best: Path
+    scheduled: bool
 
     @property
     def backends(self) -> tuple[str, ...]:
@@ -167,7 +171,7 @@ def load_matrix(path: str | Path, strategies: Sequence[str] | None = None) -> Ma
             raise
         raise error.at(file=path, line=line_of(path, (error.field or "").partition(".")[0])) from None
     for name in strategies:
-        check_strategy(name)
+        check_known(name)
     return _checked(matrix, tuple(strategies))
 
 
@@ -176,7 +180,7 @@ def _checked(matrix: Matrix, strategies: tuple[str, ...]) -> Matrix:
     for task in matrix.tasks:
         for name in strategies:
             # Such as "zigzag on zram".
-            if task.workload.name in {text.partition(" on ")[0] for text in find_strategy(name).learned_from}:
+            if task.workload.name in {text.partition(" on ")[0] for text in find_known(name).learned_from}:
                 problem = f"strategy {name} learned from it"
                 raise ConfigError(problem, field="workloads", value=task.workload.name, allowed="others")
     refusals = tuple(refusal for name in strategies for refusal in _refusals(name, matrix.tasks))
@@ -185,7 +189,7 @@ def _checked(matrix: Matrix, strategies: tuple[str, ...]) -> Matrix:
 
 
 def _refusals(name: str, tasks: tuple[TaskSpec, ...]) -> list[Refusal]:
-    strategy = find_strategy(name)
+    strategy = find_known(name)
     found: list[Refusal] = []
     envs = {task.env.name: task.env for task in tasks}
     for env in envs.values():
@@ -230,7 +234,7 @@ def _matrix(path: Path, table: dict[str, Any]) -> Matrix:
         raise ConfigError("of the same name", field="workloads", value=", ".join(twice), allowed="each once")
     for name in listed:
         try:
-            check_strategy(name)
+            check_known(name)
         except InputError as error:
             raise ConfigError(error.problem, field="strategies", value=name, allowed=error.allowed) from None
     training = [_workload(path, name, "training") for name in keys.names(table, "training")]
@@ -255,6 +259,7 @@ def _matrix(path: Path, table: dict[str, Any]) -> Matrix:
         timing=timing,
         time_kind=_time_kind(list(dict.fromkeys(task.backend for task in named)), timing),
         best=path.parent / (texts["best"] or "best.json"),
+        scheduled=PHASES in listed,
     )
 
 

@@ -13,12 +13,13 @@ from damoos.backend.base import Backend
 from damoos.backend.registry import open_backend
 from damoos.errors import BackendError, DamoosError, StudyError
 from damoos.sim.sources import sources_digest
-from damoos.tune.strategies import find_strategy
 
 from .course import run_course
 from .engine import Engine, HereEngine
 from .env_task import EnvTask
+from .known import answers_of
 from .matrix import Matrix, TaskSpec
+from .oracles import UNKNOWN, Answers, find_known
 from .records import Course, Key, Records
 
 RECORDS = "records.jsonl"
@@ -29,12 +30,13 @@ _open: dict[tuple[str, str], EnvTask] = {}
 
 @dataclass(frozen=True)
 class CourseJob:
-    """A course to run."""
+    """A course to run. `answers`: what a mark knows of the task."""
 
     spec: TaskSpec
     strategy: str
     seed: int
     budget: int
+    answers: Answers = UNKNOWN
 
     @property
     def key(self) -> Key:
@@ -61,12 +63,15 @@ class Progress:
 
 
 def jobs_of(matrix: Matrix) -> list[CourseJob]:
-    """All courses, in an order in which any part of them is like the whole, so that the time left can be told."""
+    """All courses, in an order in which any part of them is like the whole, so that the time left can be told. Raises
+    ConfigError as `answers_of`."""
     found = []
+    answers = answers_of(matrix)
     for name in matrix.strategies:
-        budgets = matrix.counts if find_strategy(name).uses_budget else (matrix.budget,)
+        budgets = matrix.counts if find_known(name).uses_budget else (matrix.budget,)
         for spec in matrix.tasks_of(name):
-            found += [CourseJob(spec, name, seed, budget) for budget in budgets for seed in range(matrix.seeds)]
+            known = answers[spec.name]
+            found += [CourseJob(spec, name, seed, budget, known) for budget in budgets for seed in range(matrix.seeds)]
     order = np.random.default_rng(0).permutation(len(found))
     return [found[i] for i in order]
 
@@ -135,7 +140,7 @@ def run_alone(job: CourseJob) -> Course | Failed:
 def run_on(task: EnvTask, job: CourseJob) -> Course | Failed:
     """A course on an open task."""
     try:
-        rows = tuple(run_course(task, find_strategy(job.strategy), job.seed, job.budget))
+        rows = tuple(run_course(task, find_known(job.strategy, job.answers), job.seed, job.budget))
     except DamoosError as error:
         return Failed(job.key, str(error))
     return Course(job.key, job.spec.digest, rows)

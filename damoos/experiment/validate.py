@@ -19,11 +19,12 @@ import numpy as np
 
 from damoos.backend.base import Backend
 from damoos.errors import ConfigError
-from damoos.tune.strategies import find_strategy
 
 from .course import Row, fidelity_of, run_course
 from .env_task import EnvTask
+from .known import answers_of
 from .matrix import Matrix
+from .oracles import UNKNOWN, find_known
 from .outputs import COLUMNS
 from .records import Key
 from .run import open_task
@@ -88,10 +89,10 @@ def check_rows(
     matrix: Matrix, backends: Backends, courses: dict[Key, Rows], places: Sequence[tuple[Key, int]]
 ) -> Iterator[list[Checked]]:
     """What came of each of the places. Raises ConfigError for a task that the experiment doesn't have."""
-    find = _tasks(matrix, backends)
+    find, answers = _tasks(matrix, backends), answers_of(matrix)
     for key, i in places:
         row, before = courses[key][i], courses[key][:i]
-        strategy = find_strategy(row.strategy)
+        strategy = find_known(row.strategy, answers.get(row.task, UNKNOWN))
         task = find(row.task).under(strategy)
         at, _ = task.at(fidelity_of(strategy, task, row.number))
         score = at.measure(row.params, row.seed, row.number).score
@@ -105,10 +106,10 @@ def check_courses(
     matrix: Matrix, backends: Backends, courses: dict[Key, Rows], keys: Sequence[Key]
 ) -> Iterator[list[Checked]]:
     """What came of each of the courses, row by row. Raises ConfigError as `check_rows`."""
-    find = _tasks(matrix, backends)
+    find, answers = _tasks(matrix, backends), answers_of(matrix)
     for key in keys:
         task, strategy, seed, budget = key
-        again = run_course(find(task), find_strategy(strategy), seed, budget)
+        again = run_course(find(task), find_known(strategy, answers.get(task, UNKNOWN)), seed, budget)
         found = []
         for before, now in zip_longest(courses[key], again):
             if before is None or now is None:

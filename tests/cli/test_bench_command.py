@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from damoos.cli.main import app
-from damoos.experiment.best import load_best
+from damoos.experiment.known import load_best
 from damoos.experiment.leaderboard import read_results
 from damoos.experiment.matrix import load_matrix
 from damoos.experiment.run import RECORDS

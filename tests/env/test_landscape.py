@@ -114,6 +114,9 @@ def test_side_by_side_they_go_as_alone(tmp_path: Path) -> None:
         path.write_text(fake.WORKLOAD.replace("2000", f"{2 + i}000"))
     options: dict[str, Any] = {"workloads": [*map(str, paths)], "backend": "fake", "seeds": 2, "runs": 3, "history": 2}
     options["landscapes"] = tmp_path / "kept"
+    varied = options | {"vary_runs": True}
+    first, _ = TuningVectorEnv(3, **varied).reset(seed=5)
+    assert first.tolist() == [TuningEnv(**varied).reset(seed=5 + i)[0].tolist() for i in range(3)]
     many, alone = TuningVectorEnv(3, **options), [TuningEnv(**options) for _ in range(3)]
     seen, infos = many.reset(seed=5)
     assert seen.tolist() == [env.reset(seed=5 + i)[0].tolist() for i, env in enumerate(alone)]

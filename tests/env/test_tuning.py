@@ -97,6 +97,21 @@ def test_seeds_are_those_of_a_study_and_the_profile_has_another() -> None:
     assert seen[:15].tolist() == expected.tolist()
 
 
+def test_sessions_may_be_of_all_lengths(toy: dict[str, Any]) -> None:
+    env = make(**toy, runs=4, vary_runs=True)
+    lengths = []
+    for seed in range(30):
+        left = round(4 * float(env.reset(seed=seed)[0][15]))
+        last, number = False, 0
+        while not last:
+            seen, _, last, *_ = env.step(np.zeros(5))
+            number += 1
+            assert seen[15] == (left - number) / 4
+        assert number == left
+        lengths.append(left)
+    assert set(lengths) == {1, 2, 3, 4}
+
+
 def test_options_leave_out_what_ablations_leave_out(toy: dict[str, Any]) -> None:
     full, short = make(**toy, runs=4), make(**toy, runs=4, history=1, profile=False, controls=["min_age"])
     assert full.observation_space.shape == (15 + 2 + 5 + 4 * 8,)
