@@ -27,7 +27,7 @@ FLOORS = (
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Registries that name modules of higher floors in strings, to import them when asked by name.
-LATE = {"backend/registry.py"}
+LATE = {"backend/registry.py", "tune/strategies/families.py"}
 HEAVY = ("numba", "optuna", "plotly", "ray", "scipy", "stable_baselines3", "torch", "yaml")
 
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))

@@ -51,7 +51,8 @@ def test_the_wheel_holds_the_code_and_the_catalogues(installed: Path, tmp_path: 
     code = "import damoos, pathlib; print(pathlib.Path(damoos.__file__).parent)"
     package = Path(run(str(installed / "bin/python"), "-c", code, cwd=tmp_path).strip())
     assert package.is_relative_to(installed)
-    for kind, ending in (("workloads", ".cfg"), ("envs", ".toml"), ("machines", ".toml")):
+    kinds = {"workloads": ".cfg", "envs": ".toml", "machines": ".toml", "training": ".toml"}
+    for kind, ending in {**kinds, "policies": ".npz"}.items():
         ours = {path.name for path in (CHECKOUT / kind).rglob(f"*{ending}")}
         assert ours and {path.name for path in (package / "_catalogue" / kind).rglob(f"*{ending}")} == ours
     assert not (package / "tests").exists()
@@ -62,8 +63,22 @@ def test_the_wheel_holds_the_code_and_the_catalogues(installed: Path, tmp_path: 
     [
         ("--help", "tune"),
         ("workloads list", "zigzag"),
+        ("rl list", "control-reclaim"),
+        ("strategies show policy:control-reclaim-quota", "Steers each run"),
         pytest.param("run zigzag", "zigzag", marks=pytest.mark.slow),  # compiles the simulator anew
     ],
 )
 def test_commands_work_from_anywhere(installed: Path, tmp_path: Path, command: str, expected: str) -> None:
     assert expected in run(str(installed / "bin/damoos"), *command.split(), cwd=tmp_path)
+
+
+def test_a_policy_of_the_wheel_acts_as_that_of_the_checkout(installed: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, numpy as np\nsys.modules['torch'] = sys.modules['stable_baselines3'] = None\n"
+        "from damoos.rl.policy import load_policy\np = load_policy({!r})\n"
+        "seen = np.random.default_rng(0).random((50, p.observations))\n"
+        "print(p.actor()(seen, np.zeros(50, bool)).tobytes().hex())"
+    )
+    for folder in (CHECKOUT / "policies").glob("*/"):
+        ours = run(sys.executable, "-c", code.format(str(folder)), cwd=CHECKOUT)
+        assert run(str(installed / "bin/python"), "-c", code.format(folder.name), cwd=tmp_path) == ours

@@ -43,16 +43,16 @@ def baseline(task: Task) -> Baseline:
 
 def baselines(tasks: Sequence[Task], threads: int | None = None) -> list[Baseline]:
     """The baselines of tasks, in their order; simulated ones run side by side, in that many threads at most."""
-    found = {task: _kept[task] for task in tasks if task in _kept}
-    missing = [task for task in dict.fromkeys(tasks) if task not in found]
+    # Hashing a task takes all of its workload into account: once each.
+    known = [_kept.get(task) for task in tasks]
+    missing = list(dict.fromkeys(task for task, base in zip(tasks, known, strict=True) if base is None))
     simulated = [task for task in missing if isinstance(task.backend, SimBackend)]
-    found.update(zip(simulated, _together(simulated, threads), strict=True))
-    found.update((task, _alone(task)) for task in missing if task not in found)
-    for task in missing:
-        _kept[task] = found[task]
-        if len(_kept) > KEPT:
-            _kept.pop(next(iter(_kept)), None)
-    return [found[task] for task in tasks]
+    new = dict(zip(simulated, _together(simulated, threads), strict=True))
+    new.update((task, _alone(task)) for task in missing if not isinstance(task.backend, SimBackend))
+    _kept.update(new)
+    while len(_kept) > KEPT:
+        _kept.pop(next(iter(_kept)))
+    return [new[task] if base is None else base for task, base in zip(tasks, known, strict=True)]
 
 
 _kept: dict[Task, Baseline] = {}

@@ -23,9 +23,9 @@ from .matrix import Matrix, TaskSpec
 from .run import Progress, simulated_task
 from .schedule import Schedule, parts_of
 
-LOOKS, ROUNDS = 500, 3
+LOOKS, ROUNDS = 300, 3
 """Schedules that are tried for a task, and rounds over all coordinates."""
-GRID, STEPS = 7, (0.2, 0.1, 0.05)
+GRID, STEPS = 5, (0.2, 0.1, 0.05)
 """Points of the range of a parameter in the first round; widths of the steps in the later ones."""
 SEEDS, FINAL_SEEDS = 3, 8
 """Runs a schedule: while searching, and to tell whether it is better than the fixed point."""

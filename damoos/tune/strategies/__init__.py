@@ -4,6 +4,7 @@ Each strategy is one module with a `STRATEGY`: what it is in words, what it can 
 Optuna sampler. A sampler is made anew for each trial, from a seed of (study, trial), and sees nothing but the trials
 before. So a study that was interrupted proposes what it would have proposed anyway. Adding a strategy here is adding a
 line; other packages add theirs through the entry point group `damoos.strategies`, whose names lead to a `Strategy`.
+Names with a colon, such as `policy:control-reclaim`, are made by their family.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 from damoos.errors import InputError
+
+from .families import family_names, family_of, make
 
 if TYPE_CHECKING:
     from .base import Strategy
@@ -57,12 +60,15 @@ STRATEGIES: dict[str, str] = {
 
 
 def strategy_names() -> tuple[str, ...]:
-    """All names: the shipped ones in the order in which they are explained, then those of other packages, sorted."""
-    return (*STRATEGIES, *sorted({entry.name for entry in _entries()} - STRATEGIES.keys()))
+    """All names: the shipped ones in the order in which they are explained, those of families, then those of other
+    packages, sorted."""
+    return (*STRATEGIES, *family_names(), *sorted({entry.name for entry in _entries()} - STRATEGIES.keys()))
 
 
 def check_strategy(name: str) -> None:
-    """Raises InputError if there is no such strategy; loads nothing."""
+    """Raises InputError if there is no such strategy, of a family if there is no such family; loads nothing."""
+    if family_of(name) is not None:
+        return
     names = strategy_names()
     if name not in names:
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5) or names
@@ -74,6 +80,8 @@ def find_strategy(name: str) -> Strategy:
     from .base import Strategy
 
     check_strategy(name)
+    if (family := family_of(name)) is not None:
+        return make(family, name)
     if name in STRATEGIES:
         module, _, attribute = STRATEGIES[name].partition(":")
         return getattr(importlib.import_module(module), attribute)

@@ -109,6 +109,8 @@ class Strategy:
     `brings`: the space that is searched instead of an env's, made of it, with kdamonds of the strategy's own; raises
     InputError where they don't fit. `feed`: what is fed to a goal of these kdamonds while the workload runs.
 
+    `fits`: raises InputError for a space that it can't be used in, beyond what the other fields say.
+
     `steering`: what changes the kdamonds while the workload runs. The points of such a strategy are what its runs begin
     with; it proposes the env's default again and again, which `repeats` says.
     """
@@ -132,6 +134,7 @@ class Strategy:
     brings: Callable[[Space], Space] | None = None
     feed: Feed | None = None
     steering: Steering | None = None
+    fits: Callable[[Space], None] | None = None
 
     def space_in(self, space: Space) -> Space:
         """The space that this strategy searches in an env with `space`. Raises InputError where it has none there."""
@@ -172,6 +175,11 @@ class Strategy:
         if self.watches and not subject:
             raise self._refusal("watches a run before it proposes", "measured points only", "a workload on a backend")
         self.space_in(space)
+        if self.fits is not None:
+            try:
+                self.fits(space)
+            except InputError as error:
+                raise error.at(field=f"strategy {self.name}") from None
         if objectives > 1 and not self.several_objectives:
             raise self._refusal(
                 "takes one objective", f"{objectives} objectives", "one objective, or tpe, nsga2, nsga3"
