@@ -35,7 +35,7 @@ Machines = Annotated[str, typer.Option(metavar="NAME", help="Where episodes run:
 Threads = Annotated[int | None, typer.Option(min=1, metavar="N", help="Threads of the simulator; else one a core.")]
 
 OUT = Path("damoos-out")
-TRAINED_ON, VALIDATED_ON, TESTED_ON = "generated-train-0:256", "generated-validation-0:32", "generated-test-0:16"
+TRAINED_ON, VALIDATED_ON, TESTED_ON = "generated-train-0:2048", "generated-validation-0:32", "generated-test-0:16"
 
 
 @app.command()
@@ -74,7 +74,7 @@ def train(
     threads: Threads = None,
     catalogue: Catalogue = None,
 ) -> None:
-    """Train a policy for PRESET with stable-baselines3; needs `pip install 'damoos[rl]'`.
+    """Train a policy for PRESET with stable-baselines3; needs the extra rl (pip install).
 
     The best policy so far, by the validation workloads, is in the folder at any time. An interrupt keeps what was
     learned; the same command with --resume goes on.

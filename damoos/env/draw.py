@@ -41,6 +41,10 @@ class Task:
     backend: Backend
     seed: int
 
+    def __hash__(self) -> int:
+        # What is inside takes long to hash, and names tell nearly all tasks apart.
+        return hash((self.workload.name, self.backend.name, self.seed))
+
 
 @dataclass(frozen=True)
 class TaskSource:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from types import EllipsisType
 from typing import Any
 
 import gymnasium
@@ -94,6 +95,8 @@ class Episodes:
         if self.runs is None and not which.all():
             raise gymnasium.error.ResetNeeded("the first reset() is of all environments")
         places = np.flatnonzero(which).tolist()
+        if not places:
+            return self._observations.copy()
         tasks = [self.source.draw(generators[i]) for i in places]
         for i, task, base in zip(places, tasks, baselines(tasks, self._threads), strict=True):
             self._close(i)
@@ -111,10 +114,9 @@ class Episodes:
             self.runs = self._alongside()
         self._values[which] = self._knobs.many(self._first[None])
         self._phi[which] = 0.0
-        self._memory.forget(which)
-        observations, memory = self._observed(self.runs.look(), np.tile(self._first, (which.size, 1)))
+        looks, first = self.runs.look(which), np.tile(self._first, (len(places), 1))
+        self._observations[which], memory = self._observed(looks, first, Memory.blank(len(places)), which)
         self._memory.take(memory, which)
-        self._observations[which] = observations[which]
         self.over[which] = False
         return self._observations.copy()
 
@@ -129,7 +131,7 @@ class Episodes:
             self.runs.commit(values, changed)
         self._values = values
         looks = self.runs.advance(self.step_s)
-        self._observations, self._memory = self._observed(looks, actions)
+        self._observations, self._memory = self._observed(looks, actions, self._memory, ...)
         terminated = looks.done.copy()
         truncated = ~terminated & (looks.t_s > LONGEST * self._runtime_s)
         phi = self._running(looks)
@@ -182,9 +184,11 @@ class Episodes:
     def _kdamonds(self, row: Floats) -> Kdamonds:
         return self.preset.space.kdamonds(values_of(self.preset.space, row))
 
-    def _observed(self, looks: Looks, actions: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float32], Memory]:
-        told = self._duration_ms if self._progress else np.zeros_like(self._duration_ms)
-        seen, memory = signals(looks, self._memory, told)
+    def _observed(
+        self, looks: Looks, actions: NDArray[np.floating[Any]], memory: Memory, which: Mask | EllipsisType
+    ) -> tuple[NDArray[np.float32], Memory]:
+        duration_ms = self._duration_ms[which]
+        seen, memory = signals(looks, memory, duration_ms if self._progress else np.zeros_like(duration_ms))
         return np.concatenate([seen, actions], 1, dtype=np.float32), memory
 
     def _running(self, looks: Looks) -> Floats:

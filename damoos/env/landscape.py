@@ -14,6 +14,7 @@ import io
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -97,6 +98,16 @@ class Landscape:
         actions, values = np.array([one.action for one in tried]), [(one.score, one.excess) for one in tried]
         score, excess = np.arcsinh(np.array(values) / (SCORE_SCALE, 1.0)).T
         return cls(Process.fit(actions, score), Process.fit(actions, excess), profile)
+
+    @cached_property
+    def top(self) -> float:
+        """The best score of its points that are feasible, percent; 0, no scheme, where none is better."""
+        points = self.score.actions
+        stack = Stack(len(points))
+        for i in range(len(points)):
+            stack.put(i, self)
+        score, excess = stack.at(points)
+        return max([0.0, *score[excess <= 0.0].tolist()])
 
     def at(self, action: Floats) -> Tried:
         """The trial at an action [d] in [-1, 1]; outside is clipped."""

@@ -51,11 +51,12 @@ class Runs:
         if samples.t_s.size:
             self._last[i] = samples
 
-    def look(self) -> Looks:
-        """Where the runs are now."""
-        rows = [self._row(i) for i in range(len(self.sessions))]
+    def look(self, which: NDArray[np.bool_] | None = None) -> Looks:
+        """Where the runs are now, all or those where `which` [runs] is True."""
+        at = range(len(self.sessions)) if which is None else np.flatnonzero(which).tolist()
+        rows = [self._row(i) for i in at]
         columns = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-        by = np.array([self._bytes_by(look(session)) for session in self.sessions])
+        by = np.array([self._bytes_by(look(self.sessions[i])) for i in at])
         return Looks(**columns, bytes_by=by)
 
     def commit(self, values: Floats, which: NDArray[np.bool_]) -> None:

@@ -82,7 +82,7 @@ class LandscapeSessions:
         self._stack = Stack(count)
         self._names = [""] * count
         self._left = np.zeros(count, int)
-        self._best = np.zeros(count)
+        self._best, self._unit = np.zeros(count), np.ones(count)
         self.seen = np.zeros((count, self._layout.size), np.float32)
 
     def begin(self, rngs: Sequence[tuple[int, np.random.Generator]]) -> Sequence[Info]:
@@ -93,6 +93,7 @@ class LandscapeSessions:
             landscape = self._runner.begin(task).landscape
             assert landscape is not None
             self._stack.put(i, landscape)
+            self._unit[i] = self._runner.rules.unit(landscape)
             self._names[i] = task.workload.name
             rules = self._runner.rules
             self._left[i], self._best[i] = rules.draw_runs(rng), 0.0
@@ -125,7 +126,7 @@ class LandscapeSessions:
         ended = self._left == 0
         best = self._best.tolist()
         infos = [result(self._names[i], best[i]) if over else {} for i, over in enumerate(ended.tolist())]
-        return (self._best - before) / SCORE_SCALE, ended, infos
+        return (self._best - before) / self._unit, ended, infos
 
     def close(self) -> None:
         """There is nothing to end."""

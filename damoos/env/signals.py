@@ -91,14 +91,9 @@ class Memory:
         return cls(np.zeros((n, 7)), np.zeros((n, _NR_SHARES)), np.zeros(n), np.zeros((n, _AVERAGED_S.size)))
 
     def take(self, other: Memory, which: NDArray[np.bool_]) -> None:
-        """Takes over what `other` has of the runs `which` [n]."""
-        self.counts[which], self.shares[which] = other.counts[which], other.shares[which]
-        self.peak[which], self.averages[which] = other.peak[which], other.averages[which]
-
-    def forget(self, which: NDArray[np.bool_]) -> None:
-        """Makes the runs `which` [n] ones that begin."""
-        for array in (self.counts, self.shares, self.peak, self.averages):
-            array[which] = 0.0
+        """Takes over what `other` has, of the runs `which` [n] only."""
+        self.counts[which], self.shares[which] = other.counts, other.shares
+        self.peak[which], self.averages[which] = other.peak, other.averages
 
 
 def signals(seen: Seen, before: Memory, duration_ms: Floats) -> tuple[NDArray[np.float32], Memory]:

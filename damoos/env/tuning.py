@@ -68,6 +68,7 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
     | `controls` | None | names of the parameters that are the agent's; None: all, others keep their default |
     | `landscapes` | None | a folder: trials are answered by `damoos.env.landscape`s that are kept there, see below |
     | `vary_runs` | False | sessions of 1 to `runs` trials, drawn anew, so that a policy learns to be brief |
+    | `relative` | False | rewards are shares of the best that a task's landscape has to give, so that all count alike |
 
     With `landscapes` no trial runs: each task is measured at some hundred points when it is first drawn, later trials
     are interpolated, and a session takes milliseconds. For training, with few `seeds` a workload; what a policy is
@@ -96,9 +97,10 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         controls: Sequence[str] | None = None,
         landscapes: str | Path | None = None,
         vary_runs: bool = False,
+        relative: bool = False,
         render_mode: None = None,
     ) -> None:
-        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs)
+        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs, relative)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         self.render_mode = render_mode
         self.observation_space, self.action_space = _spaces(rules.layout)
@@ -146,11 +148,12 @@ class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
         controls: Sequence[str] | None = None,
         landscapes: str | Path | None = None,
         vary_runs: bool = False,
+        relative: bool = False,
         render_mode: None = None,
     ) -> None:
         if num_envs < 1:
             raise InputError("too small", field="num_envs", value=num_envs, allowed="1 and more")
-        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs)
+        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs, relative)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         self.num_envs, self.render_mode = num_envs, render_mode
         self.single_observation_space, self.single_action_space = _spaces(rules.layout)
@@ -217,11 +220,14 @@ def _rules(
     controls: Sequence[str] | None,
     landscapes: str | Path | None,
     vary_runs: bool,
+    relative: bool,
 ) -> Rules:
     preset = load_env(env)
     knobs = Knobs(preset.space, controls)
     folder = None if landscapes is None else Path(landscapes)
-    return Rules(preset, knobs, runs, repeats, runs if history is None else history, profile, folder, vary_runs)
+    return Rules(
+        preset, knobs, runs, repeats, runs if history is None else history, profile, folder, vary_runs, relative
+    )
 
 
 def _spaces(layout: Layout) -> tuple[Any, Any]:

@@ -30,6 +30,8 @@ Info = dict[str, Any]
 _REMEMBERED = 8192
 """Tasks whose runs without a scheme are kept; some kB each."""
 _KEY = 0x6C61
+LEAST = 2.0
+"""Where less than that can be gained, percent points, a share of it says nothing."""
 UNKNOWN = (float("nan"), float("nan"))
 """Overheads on a landscape, which has none."""
 
@@ -47,8 +49,9 @@ class Beginning(NamedTuple):
 class Rules:
     """How sessions go: `runs` trials, `repeats` runs each, of which the last `history` are shown, and the workload's
     profile with `profile`; with `landscapes`, a folder, trials are answered by what is kept there; with `vary_runs`
-    each session has so many runs or fewer, as many of all lengths. Raises InputError, also for landscapes of a space
-    that is more than numbers."""
+    each session has so many runs or fewer, as many of all lengths. `relative`: rewards are in units of what a landscape
+    has to give, at least `LEAST`, instead of `SCORE_SCALE`. Raises InputError, also for landscapes of a space
+    that is more than numbers, and for `relative` without landscapes."""
 
     preset: Env
     knobs: Knobs
@@ -58,11 +61,14 @@ class Rules:
     profile: bool
     landscapes: Path | None = None
     vary_runs: bool = False
+    relative: bool = False
 
     def __post_init__(self) -> None:
         for name, value, least in (("runs", self.runs, 1), ("repeats", self.repeats, 1), ("history", self.history, 0)):
             if value < least:
                 raise InputError("too small", field=name, value=value, allowed=f"{least} and more")
+        if self.relative and self.landscapes is None:
+            raise InputError("is not known of runs", field="relative", value=True, allowed="False, or landscapes")
         for parameter in self.preset.space.parameters:
             if self.landscapes is not None and (parameter.kind == "choice" or parameter.when is not None):
                 allowed = "envs whose parameters are numbers that always count"
@@ -71,6 +77,10 @@ class Rules:
     def draw_runs(self, rng: np.random.Generator) -> int:
         """How many trials the next session has."""
         return int(rng.integers(1, self.runs + 1)) if self.vary_runs else self.runs
+
+    def unit(self, landscape: Landscape | None) -> float:
+        """How many percent points of score are a reward of 1."""
+        return max(landscape.top, LEAST) if self.relative and landscape is not None else SCORE_SCALE
 
     @property
     def layout(self) -> Layout:
@@ -175,7 +185,7 @@ class TuningSession:
         self._left -= 1
         last = self._left == 0
         info: Info = {"trial": {} if trial is None else _told(trial), **(self._result(after) if last else {})}
-        return self._observe(), (after - before) / SCORE_SCALE, last, info
+        return self._observe(), (after - before) / self._rules.unit(self._begun.landscape), last, info
 
     def _observe(self) -> Observation:
         return self._rules.layout.observe(self._begun.profile, self._tried, self._left / self._rules.runs)

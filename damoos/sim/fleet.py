@@ -109,15 +109,17 @@ class Fleet(Together):
 
         Raises BackendError if a session is closed.
         """
-        looks = self._new_looks()
+        looks = self._new_looks(len(self._sessions))
         self._move(self._addresses(), seconds, partial(self._look_at, looks))
         return _looks(*looks)
 
-    def look(self) -> Looks:
-        """Where the runs are now. Raises BackendError if a session is closed."""
-        looks = self._new_looks()
+    def look(self, which: NDArray[np.bool_] | None = None) -> Looks:
+        """Where the runs are now, all or those where `which` [runs] is True. Raises BackendError if a session is
+        closed."""
         self._addresses()
-        self._look_at(looks, slice(None))
+        at = np.arange(len(self._sessions)) if which is None else np.flatnonzero(which)
+        looks = self._new_looks(len(at))
+        look(self._at[at], self._rss_base[at], self._duration_ms[at], *self._edges, *looks)
         return _looks(*looks)
 
     def commit(self, values: Floats, which: NDArray[np.bool_] | None = None) -> None:
@@ -183,8 +185,7 @@ class Fleet(Together):
         self._ready[i] = False
         return partial(self._kdamonds_of, self._values[i].copy()) if self._unsaid[i] else None
 
-    def _new_looks(self) -> tuple[Floats, Ints, Floats]:
-        n = len(self._sessions)
+    def _new_looks(self, n: int) -> tuple[Floats, Ints, Floats]:
         by = np.empty((n, len(self._edges[0]) + 1, len(self._edges[1])))
         return np.empty((n, len(FLOATS))), np.empty((n, len(INTS)), np.int64), by
 

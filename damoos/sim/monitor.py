@@ -7,7 +7,8 @@ Kernel: mm/damon/vaddr.c damon_va_prepare_access_checks(), damon_va_check_access
 
 The binomial numbers of all regions are drawn side by side, without a jump that depends on a draw, so that several
 regions share an instruction. The checks of a region are the bits of a word; binary digits of their uniform numbers are
-drawn, first digit first, for those checks whose numbers don't differ from p yet.
+drawn, first digit first, for those checks whose numbers don't differ from p yet. Regions that are surely hit or surely
+not, as most are, are left out; the others get the numbers that they would get if none was.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ _DIGITS = 9
 """That many are drawn for all checks; they leave one region in twenty undecided."""
 _TO_DIGITS, _S11 = 2.0**53, np.uint64(11)
 _SECOND, _THIRD, _DRAWN = (np.uint64(x) for x in (_AT_ONCE, 2 * _AT_ONCE, _DIGITS))
+_OF_A_REGION = np.uint64(3 * int(GOLDEN) % 2**64)
+"""By how much counters differ from region to region, which each have three numbers."""
 
 
 @kernel
@@ -37,15 +40,15 @@ def check_accesses(st, n):
     v = 0
     for i in range(0, count, SIDE_BY_SIDE):
         stop = min(i + SIDE_BY_SIDE, count)
-        v, any_chance = _find_chances(st, n, i, stop, v)
+        v, any_chance, open_ones = _find_chances(st, n, i, stop, v)
         if not any_chance:
             continue
         if n < _MANY:
             for first in range(0, n, _AT_ONCE):
-                _draw_some(st, hits, i, stop - i, first)
+                _draw_some(st, hits, i, stop - i, open_ones, first)
         else:
-            for j in range(stop - i):
-                hits[i + j] += binomial(st.rng, MONITOR, st.checks[j], st.chance[j])
+            for j in range(open_ones):
+                hits[i + st.place[j]] += binomial(st.rng, MONITOR, st.checks[j], st.chance[j])
     greatest = 0
     for i in range(count):
         greatest = max(greatest, hits[i])
@@ -55,13 +58,14 @@ def check_accesses(st, n):
 
 @kernel
 def _find_chances(st, n, begin, count, v):
-    # For regions `begin` to `count` how many checks find an access with which chance, below 1; those that surely do are
-    # counted here. `v`: a piece at or before the first of them. Returns that of the last, and whether to draw anything.
+    # For regions `begin` to `count`: those with checks that find an access by chance, with how many and which chance;
+    # checks that surely do are counted here. `v`: a piece at or before the first region. Returns that of the last,
+    # whether there is any chance, and how many regions there are that have checks with one.
     start, end, hits = st.start[st.n[CUR]], st.end[st.n[CUR]], st.nr_accesses[st.n[CUR]]
     view_start, view_end, view_area, sweep = st.view_start, st.view_end, st.view_area, st.sweep_pages
-    chance, checks = st.chance, st.checks
+    chance, checks, place = st.chance, st.checks, st.place
     any_chance = 0.0
-    i = begin
+    i, k = begin, 0
     while i < count:
         s, e = start[i], end[i]
         while v < view_end.size and view_end[v] <= s:
@@ -78,11 +82,17 @@ def _find_chances(st, n, begin, count, v):
         if p >= 1.0:
             p, sure = 0.0, tried
         any_chance += p
+        first = i
         while i < count and end[i] <= stop:
-            chance[i - begin], checks[i - begin] = p, tried
-            hits[i] += sure
             i += 1
-    return v, any_chance > 0.0
+        if p > 0.0 and tried > 0:
+            for j in range(first, i):
+                chance[k], checks[k], place[k] = p, tried, j - begin
+                k += 1
+        elif sure > 0:
+            for j in range(first, i):
+                hits[j] += sure
+    return v, any_chance > 0.0, k
 
 
 @kernel
@@ -107,29 +117,32 @@ def _chance_across(st, hits, i, v, s, e, n):
 
 
 @kernel
-def _draw_some(st, hits, begin, count, first):
-    # Hits of `count` regions from `begin` on among the checks from `first` on, as many as a word has digits for.
-    chance, checks, undecided = st.chance, st.checks, st.undecided
-    z = st.rng[MONITOR]
-    for i in range(count):
-        digits = np.uint64(np.int64(chance[i] * _TO_DIGITS)) << _S11
-        n = min(max(checks[i] - first, 0), _AT_ONCE)
+def _draw_some(st, hits, begin, count, open_ones, first):
+    # Hits of the first `open_ones` in `place`, of `count` regions from `begin` on, among the checks from `first` on, as
+    # many as a word has digits for.
+    chance, checks, place, undecided, drawn = st.chance, st.checks, st.place, st.undecided, st.drawn
+    z0 = st.rng[MONITOR]
+    for k in range(open_ones):
+        z = z0 + np.uint64(place[k]) * _OF_A_REGION
+        digits = np.uint64(np.int64(chance[k] * _TO_DIGITS)) << _S11
+        n = min(max(checks[k] - first, 0), _AT_ONCE)
         hit, left = _NONE, (_ONE << np.uint64(n)) - _ONE
         hit, left, digits = _three_digits(z, hit, left, digits)
         hit, left, digits = _three_digits(z + GOLDEN, hit, left, digits)
         hit, left, digits = _three_digits(z + GOLDEN + GOLDEN, hit, left, digits)
-        z += GOLDEN + GOLDEN + GOLDEN
-        hits[begin + i] += ones(hit)
-        undecided[i] = left if digits != _NONE else _NONE
-    for i in range(count):
-        left = undecided[i]
+        drawn[k] = ones(hit)
+        undecided[k] = left if digits != _NONE else _NONE
+    z = z0 + np.uint64(count) * _OF_A_REGION
+    for k in range(open_ones):
+        left, more = undecided[k], drawn[k]
         if left != _NONE:
-            digits = np.uint64(np.int64(chance[i] * _TO_DIGITS)) << (_S11 + _DRAWN)
+            digits = np.uint64(np.int64(chance[k] * _TO_DIGITS)) << (_S11 + _DRAWN)
             hit = _NONE
             while left != _NONE and digits != _NONE:
                 hit, left, digits = _digit(mixed(z), hit, left, digits)
                 z += GOLDEN
-            hits[begin + i] += ones(hit)
+            more += ones(hit)
+        hits[begin + place[k]] += more
     st.rng[MONITOR] = z
 
 

@@ -240,6 +240,8 @@ class State(Arena):
     age: Annotated[Shorts, 2, "R", BUFFER]
     chance: Annotated[Floats, SIDE_BY_SIDE]  # that a check of a region hits; how many there are; see monitor
     checks: Annotated[Ints, SIDE_BY_SIDE]
+    place: Annotated[Ints, SIDE_BY_SIDE]  # which region that is, of those that are looked at together
+    drawn: Annotated[Ints, SIDE_BY_SIDE]  # hits
     undecided: Annotated[Words, SIDE_BY_SIDE]  # bits of those checks that are neither hits nor misses yet
     ext_start: Annotated[Ints, "E", BUFFER]  # pages; extents are sorted and never cross an area's border
     ext_end: Annotated[Ints, "E", BUFFER]

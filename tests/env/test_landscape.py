@@ -51,6 +51,14 @@ def test_points_are_spread_and_then_near_the_best() -> None:
     assert np.abs(actions[SPREAD:, :2] - (0.5, -0.5)).mean() < 0.4
 
 
+def test_the_top_is_the_best_point_that_keeps_the_limit() -> None:
+    found = landscape()
+    points = [found.at(action) for action in found.score.actions]
+    assert found.top == pytest.approx(max(one.score for one in points if one.feasible), abs=1e-6) and found.top > 19
+    never = Landscape.measure(lambda action: Tried(tuple(action), 9.0, 1.0), 2, PROFILE, np.random.default_rng(0))
+    assert never.top == 0.0
+
+
 def test_one_constant_value_is_no_trouble() -> None:
     flat = Landscape.measure(lambda action: Tried(tuple(action), 3.0, -0.5), 2, PROFILE, np.random.default_rng(0))
     found = flat.at(np.array([0.2, 0.3]))
@@ -103,6 +111,11 @@ def test_sessions_of_landscapes_run_each_task_once(tmp_path: Path, monkeypatch: 
     assert len(runs.read_text().splitlines()) == before
 
 
+def test_shares_are_of_landscapes(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="relative"):
+        TuningEnv("zigzag", relative=True)
+
+
 def test_choices_can_not_be_interpolated(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="landscapes"):
         TuningEnv("zigzag", env="ethp", landscapes=tmp_path)
@@ -114,6 +127,11 @@ def test_side_by_side_they_go_as_alone(tmp_path: Path) -> None:
         path.write_text(fake.WORKLOAD.replace("2000", f"{2 + i}000"))
     options: dict[str, Any] = {"workloads": [*map(str, paths)], "backend": "fake", "seeds": 2, "runs": 3, "history": 2}
     options["landscapes"] = tmp_path / "kept"
+    shares = TuningEnv(**options | {"relative": True})
+    shares.reset(seed=0)
+    assert shares.step(np.zeros(5))[1] == pytest.approx(
+        shares._session._tried[0].score / shares._session._begun.landscape.top  # type: ignore[union-attr]
+    )
     varied = options | {"vary_runs": True}
     first, _ = TuningVectorEnv(3, **varied).reset(seed=5)
     assert first.tolist() == [TuningEnv(**varied).reset(seed=5 + i)[0].tolist() for i in range(3)]

@@ -161,8 +161,9 @@ def test_looks_are_what_sessions_tell(workload: AnyMasim, timing: str) -> None:
             for i, session in enumerate(runs):
                 assert {name: getattr(looks, name)[i] for name in looks_at(session)} == looks_at(session)
                 assert np.array_equal(looks.bytes_by[i], bytes_by(session))
-        again = fleet.look()
+        again, some = fleet.look(), fleet.look(np.array([True, False, True]))
         assert all(np.array_equal(a, b) for a, b in zip(looks, again, strict=True))
+        assert all(np.array_equal(a[[0, 2]], b) for a, b in zip(looks, some, strict=True))
         for i, session in enumerate(runs):
             result = session.finish()
             if looks.done[i]:
