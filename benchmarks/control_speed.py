@@ -4,11 +4,14 @@
     control_speed.py [--json] [--runs N] [--steps N] [--threads N] [--env] [--ppo]
 
 fleet: runs of generated-train-0:64 with preset reclaim on machine zram, committed to and looked at in each step
-(`damoos.sim.fleet`). One parameter: min_age at random, the others at their defaults, as policies are trained. All: each
-parameter at random, so that many runs sample every few ms. mixed: as in sim_speed.py, by min_age. A figure's parts are
-of its time: commit and a look by one thread; the rest is the simulation. --env: the same through the environment
-`damoos/Control-v0` and the adapter for stable-baselines3, with episodes that end and begin. --ppo: the simulator's
-share of the time that PPO takes with the settings of training/control.toml. Another load on the machine spoils all.
+(`damoos.sim.fleet`). Defaults: always the same. One parameter: min_age at random, the others at their defaults, as
+policies are trained. All: each parameter at random, so that many runs sample every few ms. mixed: as in sim_speed.py,
+by min_age. --env: the same through the environment `damoos/Control-v0` and the adapter for stable-baselines3, with
+episodes that end and begin. --ppo: the simulator's share of the time that PPO takes, with the number and size of its
+minibatches as in training/control.toml and as stable-baselines3 has them; rollouts of 64 steps.
+
+Another load on the machine spoils all that is wall time. CPU time is what a step of all runs costs in µs, and what a
+figure would be if the threads had their CPUs to themselves: they share the simulation, and the looks that go with it.
 """
 
 from __future__ import annotations
@@ -125,6 +128,7 @@ def fleets(runs: int, steps: int, threads: int) -> list[Figure]:
     zram = open_backend("sim:zram")
     turning, per_ms, batch = mixed(GIB, 60 + 8 * (steps // 7))
     return [
+        steer("fleet, defaults", fleet_of(runs, generated, zram, threads), (), steps, threads),
         steer("fleet, one parameter", fleet_of(runs, generated, zram, threads), ONE, steps, threads),
         steer("fleet, all parameters", fleet_of(runs, generated, zram, threads), tuple(NAMES), steps, threads),
         steer("fleet, mixed", fleet_of(runs, [turning], simulator(per_ms, batch), threads), ONE, steps, threads),
@@ -191,7 +195,7 @@ def environments(runs: int, steps: int, threads: int) -> list[Figure]:
     return found
 
 
-def ppo(runs: int, threads: int, updates: int = 6) -> list[Figure]:
+def ppo(runs: int, threads: int, name: str, updates: int, **minibatches: int) -> Figure:
     """Without the first update, in which code is loaded and the baselines are simulated."""
     import torch
     from stable_baselines3 import PPO
@@ -220,7 +224,7 @@ def ppo(runs: int, threads: int, updates: int = 6) -> list[Figure]:
     vec = BatchedVecEnv(ControlVectorEnv(runs, TRAINING, seeds=1, controls=ONE, threads=threads))
     begin = Begin()
     with FleetClock() as inside:
-        model = PPO("MlpPolicy", vec, n_steps=64, batch_size=4096, n_epochs=4, device="cpu", seed=1)
+        model = PPO("MlpPolicy", vec, n_steps=64, device="cpu", seed=1, **minibatches)
         model.learn(runs * 64 * updates, callback=begin)
         whole, whole_cpu = time.perf_counter() - begin.at[0], time.process_time() - begin.at[1]
     share = 100.0 * inside.wall() / whole
@@ -228,7 +232,8 @@ def ppo(runs: int, threads: int, updates: int = 6) -> list[Figure]:
     by_cpu = 100.0 * (moving / threads + rest) / (whole_cpu - moving + moving / threads)
     steps = 64 * (updates - 1)
     parts = {"simulator": (moving + rest) * 1e6 / steps, "all": whole_cpu * 1e6 / steps}
-    return [Figure("simulator's share of PPO's time", share, "%", SHARE_GOAL, SHARE_GOAL / share, by_cpu, parts)]
+    vec.close()
+    return Figure(f"share of PPO's time, {name}", share, "%", SHARE_GOAL, SHARE_GOAL / share, by_cpu, parts)
 
 
 def main() -> None:
@@ -244,7 +249,8 @@ def main() -> None:
     if args.env:
         found += environments(args.runs, args.steps, args.threads)
     if args.ppo:
-        found += ppo(args.runs, args.threads)
+        found.append(ppo(args.runs, args.threads, "4 x 4096", 6, batch_size=4096, n_epochs=4))
+        found.append(ppo(args.runs, args.threads, "SB3's 10 x 64", 3))
     if args.json:
         print(json.dumps([dataclasses.asdict(f) for f in found], indent=1))
         return

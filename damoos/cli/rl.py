@@ -273,7 +273,7 @@ def _print_measured(
     from .run_text import plain_table
 
     screen = console.stdout()
-    table = plain_table("workload", *(f"{name} score" for name in actors), "runtime, %", "RSS, %", "kept", left=1)
+    table = plain_table("workload", *actors, "runtime, %", "RSS, %", "kept", left=1)
     for workload, rows in measured.items():
         intervals = [t_interval([e.score for e in rows[name]]) for name in actors]
         ours = rows["policy"]
@@ -286,14 +286,12 @@ def _print_measured(
         )
     screen.print(table)
     for name in actors:
-        by_workload = [_mean([e.score for e in rows[name]]) for rows in measured.values()]
-        over = t_interval(by_workload)
+        # The workloads are given, and only the seeds a sample.
+        over = t_interval([_mean([rows[name][i].score for rows in measured.values()]) for i in range(episodes)])
         kept = 100 * _mean([float(e.feasible) for rows in measured.values() for e in rows[name]])
-        screen.print(
-            f"{name:<11}{over.mean:.2f} ± {over.mean - over.low:.2f} over workloads, limit kept in {kept:.0f} %"
-        )
+        screen.print(f"{name:<11}{over.mean:.2f} ± {over.mean - over.low:.2f} in the mean, limit kept in {kept:.0f} %")
     screen.print(
-        f"{backend}; means of {episodes} episodes a workload ± 95 % confidence; runtime, RSS, kept: the policy's"
+        f"scores on {backend}; {episodes} episodes a workload, ± 95 % confidence; runtime, RSS, kept: the policy's"
     )
 
 
