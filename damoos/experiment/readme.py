@@ -17,7 +17,8 @@ from .outputs import RESULTS
 
 CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "experiments" / "README.md"
-PAGE = CHECKOUT / "docs" / "strategies.md"
+PAGES = (CHECKOUT / "docs" / "strategies.md", CHECKOUT / "docs" / "rl.md")
+"""Where leaderboards are shown: each on the first of these that has a place for it."""
 COLUMNS = ("experiment", "what it compares on", "backend", "tasks", "strategies", "seeds", "runs")
 
 
@@ -38,6 +39,12 @@ def published(readme: Path = README) -> list[str]:
     return [path.parent.name for path in sorted(readme.parent.glob(f"*/{RESULTS}"))]
 
 
+def page_of(name: str) -> Path:
+    """The page for the leaderboard of the experiment of that name."""
+    mark = f"<!-- table: {name} -->"
+    return next((page for page in PAGES if mark in page.read_text(encoding="utf-8")), PAGES[0])
+
+
 def renewed_page(page: Path, name: str) -> str:
     """The text of the page with the leaderboard of the experiment of that name. Raises ConfigError."""
     results = read_results(README.parent / name / RESULTS)
@@ -54,7 +61,8 @@ def main() -> None:
     """Renews all tables."""
     README.write_text(renewed_readme(README), encoding="utf-8")
     for name in published():
-        PAGE.write_text(renewed_page(PAGE, name), encoding="utf-8")
+        page = page_of(name)
+        page.write_text(renewed_page(page, name), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from damoos.experiment.readme import PAGE, README, published, renewed_page, renewed_readme
+from damoos.experiment.readme import README, page_of, published, renewed_page, renewed_readme
 
 
 def test_the_list_of_experiments_is_up_to_date() -> None:
@@ -11,4 +11,5 @@ def test_the_list_of_experiments_is_up_to_date() -> None:
 
 @pytest.mark.parametrize("name", published())
 def test_published_results_are_on_the_page(name: str) -> None:
-    assert renewed_page(PAGE, name) == PAGE.read_text(encoding="utf-8"), "run python -m damoos.experiment.readme"
+    page = page_of(name)
+    assert renewed_page(page, name) == page.read_text(encoding="utf-8"), "run python -m damoos.experiment.readme"
