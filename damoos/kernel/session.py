@@ -86,7 +86,12 @@ class KernelSession:
         if self._applied is None or self.done:
             raise BackendError("commit: DAMON is not running here")
         with self._talking():
-            done = self._place.control.commit(staged(kdamonds, self._program), self._pids)
+            try:
+                done = self._place.control.commit(staged(kdamonds, self._program), self._pids)
+            except BackendError:
+                if not self._has_just_ended():
+                    raise
+                return self._applied
         self._applied = shown(done.applied, kdamonds)
         return self._applied
 
@@ -121,8 +126,7 @@ class KernelSession:
                 try:
                     self._take_stats(read_stats(self._place.control))
                 except BackendError:
-                    self._wait(self._t_s + 1.0)  # it may just have ended, and its last ones are there
-                    if not self.done:
+                    if not self._has_just_ended():  # then its last ones are there
                         raise
         return self._stats[:-1]
 
@@ -251,6 +255,11 @@ class KernelSession:
             self._t_s = max(float(sample["t_s"]), target_s)
             if over:
                 self._stop_watching(sample)
+
+    def _has_just_ended(self) -> bool:
+        # Between two looks a workload ends unseen, and kdamond with it.
+        self._wait(self._t_s + 1.0)
+        return self.done
 
     def _stop_watching(self, sample: dict[str, Any]) -> None:
         if self._program.watch.get("pid") and not sample["processes"]:

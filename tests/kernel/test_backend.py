@@ -16,6 +16,7 @@ from damoos.backend.testing import FAST, RECLAIM, WATCH, WORKLOAD, BackendConfor
 from damoos.damon.attrs import IntervalsGoal
 from damoos.damon.filters import Filter
 from damoos.damon.quotas import QuotaGoal, Quotas, Watermarks
+from damoos.damon.schemes import U32_MAX, Range
 from damoos.errors import DamonInUseError, KdamondsError, SetUpError, WorkloadError
 from damoos.kernel import abi
 from damoos.kernel.backend import KernelBackend, Pool
@@ -89,6 +90,20 @@ def test_memory_goes_and_comes_back(backend: KernelBackend) -> None:
     assert full - low > 14 * MIB and back - low > 14 * MIB
     assert result.swap_in_bytes > 14 * MIB and result.major_faults > 0
     assert result.rss_last_bytes > low + 14 * MIB
+
+
+def test_a_workload_may_end_while_something_is_committed(backend: KernelBackend) -> None:
+    pattern = dataclasses.replace(RECLAIM.access_pattern, age=Range(20, U32_MAX))
+    older = dataclasses.replace(RECLAIM, access_pattern=pattern)
+    with backend.start(WORKLOAD, kdamonds_of(RECLAIM), 1) as session:
+        session.advance(WORKLOAD.duration_ms / 1000 - 0.3)
+        # Each commit takes some ms of the guest.
+        commits = 0
+        while not session.done:
+            session.commit(kdamonds_of(older if commits % 2 else RECLAIM))
+            commits += 1
+            assert commits < 2_000
+        assert commits > 1 and session.finish().runtime_s > WORKLOAD.duration_ms / 1000 - 0.3
 
 
 def test_a_quota_visibly_limits(backend: KernelBackend) -> None:
