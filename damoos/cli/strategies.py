@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from damoos.workload.generated import in_brief
 
 from . import console
 
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from damoos.tune.strategies.base import Strategy
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="List and explain the strategies that can search.")
-
-MOST_NAMED = 24
-"""Of more workloads only the first and the last are named."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -88,18 +86,12 @@ def _facts(strategy: Strategy) -> list[tuple[str, str]]:
         facts.append(("kdamonds", "of its own, made of the env's; so it can't be compared on measured landscapes"))
     if strategy.repeats:
         facts.append(("repeats", f"a point on purpose: {strategy.repeats}"))
-    facts.append(("learned", _learned(strategy.learned_from)))
+    facts.append(("learned", ", ".join(in_brief(strategy.learned_from)) or "nothing in advance"))
     if strategy.needs:
         packages = ", ".join(package for package, _ in strategy.needs)
         extras = ",".join(sorted({extra for _, extra in strategy.needs}))
         facts.append(("packages", f"{packages}; pip install 'damoos[{extras}]'"))
     return facts
-
-
-def _learned(workloads: Sequence[str]) -> str:
-    if len(workloads) <= MOST_NAMED:
-        return ", ".join(workloads) or "nothing in advance"
-    return f"{workloads[0]} to {workloads[-1]}, {len(workloads)} workloads"
 
 
 def _as_tree(strategy: Strategy) -> dict[str, Any]:

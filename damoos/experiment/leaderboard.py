@@ -14,6 +14,7 @@ from damoos import __version__
 from damoos.catalogue import markdown_table
 from damoos.errors import ConfigError
 from damoos.tune.outcome import from_plain, to_plain
+from damoos.workload.generated import in_brief
 
 from .figures import Comparison, Figure, Improvement, Speed, comparison
 from .known import Best
@@ -108,7 +109,7 @@ def results_of(matrix: Matrix, courses: Sequence[Course], best: Mapping[str, Bes
             TaskInfo(spec.name, spec.env.name, spec.workload.name, worths[spec.name], known is not None, params)
         )
     first = matrix.tasks[0]
-    learned = ((name, ", ".join(find_known(name).learned_from)) for name in matrix.strategies)
+    learned = ((name, ", ".join(in_brief(find_known(name).learned_from))) for name in matrix.strategies)
     return Results(
         name=matrix.name,
         path=str(matrix.path),

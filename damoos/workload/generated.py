@@ -21,7 +21,7 @@ courses says how heats change over 50 to 120 s:
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -69,6 +69,21 @@ def generate(split: str, number: int) -> MasimWorkload:
         for at, (name, ms, heats) in enumerate(stages)
     )
     return MasimWorkload(f"generated-{split}-{number}", regions, phases)
+
+
+def in_brief(names: Iterable[str]) -> list[str]:
+    """The names in their order, with runs of numbers in one as a range: `generated-train-0:3` are 0, 1 and 2."""
+    found: list[str] = []
+    split, first, end = "", 0, -1
+    for name in names:
+        match = _NAME.fullmatch(name)
+        if match is not None and match[1] == split and int(match[2]) == end:
+            end += 1
+            found[-1] = f"generated-{split}-{first}:{end}"
+        else:
+            found.append(name)
+            split, first, end = ("", 0, -1) if match is None else (match[1], int(match[2]), int(match[2]) + 1)
+    return found
 
 
 def course_of(workload: MasimWorkload) -> str:

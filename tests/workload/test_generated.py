@@ -9,7 +9,7 @@ import pytest
 from damoos.errors import ConfigError
 from damoos.tune.program import find_workload
 from damoos.workload import masim
-from damoos.workload.generated import COURSES, SPLITS, course_of, generate, named
+from damoos.workload.generated import COURSES, SPLITS, course_of, generate, in_brief, named
 
 MIB = 2**20
 
@@ -58,3 +58,9 @@ def test_all_courses_come_up_and_do_what_they_say() -> None:
 def test_a_wrong_name_is_explained(name: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         find_workload(name)
+
+
+def test_runs_of_numbers_are_said_in_brief() -> None:
+    names = ["zigzag", *(f"generated-train-{i}" for i in (0, 1, 2, 4)), "generated-test-5", "generated-test-6", "comb"]
+    said = ["zigzag", "generated-train-0:3", "generated-train-4", "generated-test-5:7", "comb"]
+    assert in_brief(names) == said
