@@ -94,6 +94,7 @@ DEFAULT_GRACE_S = 3.0
 BUSY_S = 5.0  # how long undoing a write is tried again where the kernel says EBUSY
 AT_END_S = 20.0  # how long an ended workload's process is kept for `at_end`
 HOLD_S = 1.0
+LOCK_PATIENCE_S = 2.0
 # Kernel: up to 6.14 (seen on 6.12) a command to `state`, of whoever, looks every 100 ms whether it is done or its
 # kdamond gone. If DAMON's folders are removed before that, both hang for ever.
 COMMAND_LOOKS_S = 0.3
@@ -345,12 +346,27 @@ def make_folder_of(path: str) -> None:
         raise Refused.of(error, path=path) from None
 
 
+def lock_soon(fd: int) -> None:
+    """Locks an open file; waits a little for an owner that was killed, whose last child may not have let go of it yet.
+
+    Raises BlockingIOError.
+    """
+    until_s = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until_s:
+                raise
+        time.sleep(0.02)
+
+
 def hold_lock(path: str) -> int:
     """Locks a file, writes this process's pid into it and returns the descriptor, which holds the lock."""
     make_folder_of(path)
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock_soon(fd)
     except BlockingIOError:
         holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
         raise Refused(f"another damoos (pid {holder}) works on this host", path=path, errno="EBUSY") from None
@@ -384,7 +400,7 @@ class Journal:
         try:
             while True:
                 fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock_soon(fd)
                 try:
                     if os.stat(path).st_ino == os.fstat(fd).st_ino:
                         break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import fcntl
 import http.server
 import json
 import os
@@ -527,6 +528,16 @@ def test_refuses_sysfs_when_switched_off() -> None:
 def test_two_agents_do_not_share_a_journal(link: AgentLink, root: Path, tmp_path: Path) -> None:
     with pytest.raises(BackendError, match="another agent"):
         AgentLink(agent_argv(str(root), str(tmp_path / "journal")))
+
+
+def test_waits_for_what_is_about_to_let_go_of_the_journal(root: Path, tmp_path: Path) -> None:
+    with open(tmp_path / "journal", "w") as journal:
+        fcntl.flock(journal, fcntl.LOCK_EX)
+        soon = threading.Timer(0.3, fcntl.flock, (journal, fcntl.LOCK_UN))
+        soon.start()
+        with AgentLink(agent_argv(str(root), str(tmp_path / "journal"))) as link:
+            assert link.hello["recovered"]["restored"] == []
+        soon.join()
 
 
 def test_is_one_file_for_an_old_bare_python(root: Path, tmp_path: Path) -> None:
