@@ -451,9 +451,9 @@ def test_no_descendant_outlives_the_workload(link: AgentLink) -> None:
 def test_a_descendant_without_the_mark_is_found_as_an_orphan(link: AgentLink) -> None:
     # it has left its session, lost its parent and cleared its environment
     code = (
-        "import os\nif os.fork() == 0:\n    os.setsid()\n"
+        "import os\nr, w = os.pipe()\nif os.fork() == 0:\n    os.setsid()\n"
         f"    print(os.getpid(), flush=True)\n    os.execve({SLEEP[0]!r}, {SLEEP!r}, {{}})\n"
-        "import time; time.sleep(0.3)"
+        "os.close(w)\nos.read(r, 1)"  # which ends when the child's end is closed, at execve
     )
     link.request("start", argv=python(code), user=ME)
     event = link.wait("ended", 20)
