@@ -98,7 +98,7 @@ class ControlEnv(gymnasium.Env[Observation, Action]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Starts an episode; `options` are not used."""
         super().reset(seed=seed, options=options)
-        observations = self.episodes.begin(np.ones(1, bool), [self.np_random])
+        observations = self.episodes.begin([(0, self.np_random)])
         return observations[0], self.episodes.about(0)
 
     def step(self, action: Action) -> tuple[Observation, float, bool, bool, dict[str, Any]]:

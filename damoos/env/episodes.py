@@ -88,16 +88,18 @@ class Episodes:
         self._phi, self._runtime_s, self._rss_bytes, self._duration_ms = np.ones((4, count))
         self._curves = np.zeros((2, count, GRID + 1))
 
-    def begin(self, which: Mask, generators: Sequence[np.random.Generator]) -> NDArray[np.float32]:
-        """Starts a new episode in each of `which` [n], of a task drawn by its generator, and returns the observations
-        of all, float32 [n, ...]. Raises gymnasium.error.ResetNeeded if an episode would be without a run, and what
-        starting runs raises."""
-        if self.runs is None and not which.all():
+    def begin(self, rngs: Sequence[tuple[int, np.random.Generator]]) -> NDArray[np.float32]:
+        """Starts the next episode of those with these numbers, of a task drawn by the generator of each, and returns
+        the observations of all, float32 [n, ...]. Raises gymnasium.error.ResetNeeded if an episode would be without a
+        run, and what starting runs raises."""
+        if self.runs is None and len(rngs) < len(self.sessions):
             raise gymnasium.error.ResetNeeded("the first reset() is of all environments")
-        places = np.flatnonzero(which).tolist()
-        if not places:
+        if not rngs:
             return self._observations.copy()
-        tasks = [self.source.draw(generators[i]) for i in places]
+        places = [i for i, _ in rngs]
+        which = np.zeros(len(self.sessions), bool)
+        which[places] = True
+        tasks = [self.source.draw(rng) for _, rng in rngs]
         for i, task, base in zip(places, tasks, baselines(tasks, self._threads), strict=True):
             self._close(i)
             self.sessions[i] = session = task.backend.start(task.workload, self._start, task.seed)

@@ -18,6 +18,7 @@ from damoos.tune.trial import Bench, evaluate
 from damoos.workload.processes import AnyMasim, find_masim
 
 from .profile import FEATURES, Profile, profile
+from .telling import told_of
 
 Action = NDArray[np.floating[Any]]
 
@@ -106,14 +107,7 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
         values = self.space.decode(point)
         trial = evaluate(self.bench.runs, self.space, self.objective, 0, values, self._baseline)
         reward = self.objective.reward(trial.repeats) if trial.repeats else self.FAILED
-        info = {
-            "score": trial.score,
-            "feasible": trial.feasible,
-            "runtime_overhead_percent": trial.runtime_overhead_percent,
-            "rss_overhead_percent": trial.rss_overhead_percent,
-            "params": trial.params_text,
-            "kdamonds": trial.kdamonds,
-            "error": trial.error,
+        info = told_of(trial) | {
             "seeds": [run.seed for run in self._baseline],
             "time_kind": self.bench.backend.probe().time_kind,
         }

@@ -9,9 +9,6 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.utils import seeding
-from gymnasium.vector import AutoresetMode, VectorEnv
-from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from damoos.errors import InputError
@@ -21,6 +18,7 @@ from .draw import TaskSource
 from .history import Layout, Observation
 from .knobs import Action, Knobs
 from .sessions import LandscapeSessions, RunSessions, Sessions
+from .side_by_side import SideBySide
 from .tuning_session import Rules, Runner, TuningSession
 
 OBSERVATION_VERSION = 1
@@ -121,15 +119,13 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         return seen, reward, last, False, info
 
 
-class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
+class TuningVectorEnv(SideBySide[Observation, Action]):
     """`num_envs` sessions of `TuningEnv` side by side, in `threads` threads (None: one a CPU of this process).
 
     Environment i does what a `TuningEnv` does that is reset with seed + i, however many threads there are. Nothing is
     reset by itself: `reset(options={"reset_mask": bool [num_envs]})` begins the next session of those that ended, and
     the others' observations stay. Infos are those of `TuningEnv` without `trial`.
     """
-
-    metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.DISABLED}
 
     def __init__(
         self,
@@ -155,17 +151,13 @@ class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
             raise InputError("too small", field="num_envs", value=num_envs, allowed="1 and more")
         rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs, relative)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
-        self.num_envs, self.render_mode = num_envs, render_mode
-        self.single_observation_space, self.single_action_space = _spaces(rules.layout)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        super().__init__(num_envs, *_spaces(rules.layout), render_mode)
         source, runner = TaskSource.of(workloads, backend, seeds, randomise), Runner(rules)
         self._sessions: Sessions = (
             RunSessions(runner, source, num_envs, threads)
             if rules.landscapes is None
             else LandscapeSessions(runner, source, num_envs)
         )
-        self._rngs: list[np.random.Generator | None] = [None] * num_envs
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
@@ -174,19 +166,9 @@ class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
 
         Raises InputError for a mask or seeds of another length.
         """
-        chosen = np.flatnonzero(self._mask(options)).tolist()
-        given: Sequence[int | None] = [None] * self.num_envs
-        if seed is not None:
-            given = [seed + i for i in range(self.num_envs)] if isinstance(seed, int) else seed
-        if len(given) != self.num_envs:
-            raise InputError("wrong length", field="seed", value=len(given), allowed=f"{self.num_envs} seeds")
-        for i in chosen:
-            if self._rngs[i] is None or given[i] is not None:
-                self._rngs[i] = seeding.np_random(given[i])[0]
-        told = self._sessions.begin([(i, rng) for i in chosen if (rng := self._rngs[i]) is not None])
-        infos: dict[str, Any] = {}
-        for i, info in zip(chosen, told, strict=True):
-            infos = self._add_info(infos, info, i)
+        chosen = self._chosen(seed, options)
+        told = self._sessions.begin(chosen)
+        infos = self._infos((i, info) for (i, _), info in zip(chosen, told, strict=True))
         return self._sessions.seen.copy(), infos
 
     def step(
@@ -194,21 +176,12 @@ class TuningVectorEnv(VectorEnv[Observation, Action, NDArray[Any]]):
     ) -> tuple[Observation, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
         """One trial of each session. Raises gymnasium.error.ResetNeeded if one has ended and was not reset."""
         rewards, ended, told = self._sessions.step(actions)
-        infos: dict[str, Any] = {}
-        for i, info in enumerate(told):
-            infos = self._add_info(infos, info, i)
-        return self._sessions.seen.copy(), rewards, ended, np.zeros(self.num_envs, bool), infos
+        not_truncated = np.zeros(self.num_envs, bool)
+        return self._sessions.seen.copy(), rewards, ended, not_truncated, self._infos(enumerate(told))
 
     def close_extras(self, **kwargs: Any) -> None:
         """Ends the threads."""
         self._sessions.close()
-
-    def _mask(self, options: dict[str, Any] | None) -> NDArray[np.bool_]:
-        mask = np.asarray((options or {}).get("reset_mask", np.ones(self.num_envs, bool)))
-        if mask.shape != (self.num_envs,) or mask.dtype != np.bool_:
-            value = f"{mask.dtype} {list(mask.shape)}"
-            raise InputError("wrong mask", field="reset_mask", value=value, allowed=f"bool [{self.num_envs}]")
-        return mask
 
 
 def _rules(

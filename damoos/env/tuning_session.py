@@ -25,6 +25,7 @@ from .history import SCORE_SCALE, Layout, Observation, Tried, best_score
 from .knobs import Action, Knobs
 from .landscape import Landscape, kept
 from .profile import Profile, profile
+from .telling import told_of
 
 Info = dict[str, Any]
 _REMEMBERED = 8192
@@ -184,7 +185,7 @@ class TuningSession:
         after = best_score(self._tried)
         self._left -= 1
         last = self._left == 0
-        info: Info = {"trial": {} if trial is None else _told(trial), **(self._result(after) if last else {})}
+        info: Info = {"trial": {} if trial is None else told_of(trial), **(self._result(after) if last else {})}
         return self._observe(), (after - before) / self._rules.unit(self._begun.landscape), last, info
 
     def _observe(self) -> Observation:
@@ -223,15 +224,3 @@ def _overheads(trial: Trial | None) -> tuple[float, float]:
     if trial is None or trial.runtime_overhead_percent is None or trial.rss_overhead_percent is None:
         return UNKNOWN
     return trial.runtime_overhead_percent, trial.rss_overhead_percent
-
-
-def _told(trial: Trial) -> Info:
-    return {
-        "score": trial.score,
-        "feasible": trial.feasible,
-        "runtime_overhead_percent": trial.runtime_overhead_percent,
-        "rss_overhead_percent": trial.rss_overhead_percent,
-        "params": trial.params_text,
-        "kdamonds": trial.kdamonds,
-        "error": trial.error,
-    }

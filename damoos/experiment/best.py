@@ -25,7 +25,7 @@ from .replay import VIOLATION
 from .run import Progress, simulated_task
 
 FILL, LINE = 256, 17
-"""Valuess that fill the space, and points of each line."""
+"""Points that fill the space, and points of each line."""
 AGAIN, STARTS, STEPS, FINALISTS = 32, 4, 16, 8
 WIDTHS = (0.1, 0.05, 0.02)
 """Standard deviations of the steps, of the unit cube."""

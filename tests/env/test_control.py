@@ -215,11 +215,11 @@ def test_many_are_made_by_name(workload: str) -> None:
 
 def test_the_first_reset_is_of_all_also_after_a_close(workload: str) -> None:
     episodes_of_two = ControlVectorEnv(2, workload).episodes
-    generators = [np.random.default_rng(i) for i in range(2)]
+    generators = [(i, np.random.default_rng(i)) for i in range(2)]
     for _ in range(2):
         with pytest.raises(gymnasium.error.ResetNeeded, match="all environments"):
-            episodes_of_two.begin(np.array([True, False]), generators)
-        assert episodes_of_two.begin(np.ones(2, bool), generators).shape == (2, len(SIGNALS) + 5)
+            episodes_of_two.begin(generators[:1])
+        assert episodes_of_two.begin(generators).shape == (2, len(SIGNALS) + 5)
         episodes_of_two.step(np.zeros((2, 5)))
         episodes_of_two.close()
 
