@@ -19,8 +19,9 @@ class Samples:
 
     `t_s` [n] s since the start; `rss_bytes`, `swap_bytes` [n] at that moment; `major_faults`, `swap_in_pages`,
     `swap_out_pages` [n] counts; `kdamond_cpu_s` [n] s; `nr_regions` [n] DAMON regions at that moment (0 without DAMON);
-    on real kernels their mean since it was last asked for. On a real host swap traffic is the whole machine's.
-    `huge_bytes` in huge mappings, `far_bytes` on NUMA nodes other than 0 [n] at that moment; None where not measured.
+    on real kernels their mean since it was last asked for. On a real host swap traffic and stalls are the whole
+    machine's, unless the run is about a cgroup. `huge_bytes` in huge mappings, `far_bytes` on NUMA nodes other than 0
+    [n] at that moment; `stall_s` [n] s, as in `Result`; None where not measured.
     """
 
     t_s: NDArray[np.float64]
@@ -33,6 +34,7 @@ class Samples:
     nr_regions: NDArray[np.int64]
     huge_bytes: NDArray[np.int64] | None = None
     far_bytes: NDArray[np.int64] | None = None
+    stall_s: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)

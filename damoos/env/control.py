@@ -19,7 +19,7 @@ Action = NDArray[np.floating[Any]]
 class ControlEnv(gymnasium.Env[Observation, Action]):
     """Steers DAMON's schemes while a workload runs: each step commits parameters and lets `step_s` s go by.
 
-    Observation, float32 [29 + d]: the numbers of `damoos.env.signals.SIGNALS`, all in [0, 1] but for `rss_change` in
+    Observation, float32 [34 + d]: the numbers of `damoos.env.signals.SIGNALS`, all in [0, 1] but for `rss_change` in
     [-1, 1], and the action of the step before. A deployed agent can read all of them: of the baseline there is nothing
     in it.
 
@@ -37,12 +37,14 @@ class ControlEnv(gymnasium.Env[Observation, Action]):
     | 18, 19 | log2(1 + pages/s) / 24 | read from swap, and written to it, in the step |
     | 20, 21 | log2(1 + pages/s) / 24 | read from swap, means over about 10 and 60 s |
     | 22 | log2(1 + pages/s) / 24 | written to swap, mean over about 10 s |
-    | 23 | share of a CPU | kdamond in the step |
-    | 24 | log2(1 + bytes) / 40 | what the first scheme's quota allows in an interval, 0: no quota |
-    | 25 | log2(1 + s) / 12 | time since the start |
-    | 26 | share of the workload | done; 0 where nothing tells, or `progress` is False, as the next two |
-    | 27, 28 | half of nominal s per s | work done in the step, and since the start |
-    | 29..28+d | -1..1 | the action of the step before; at first the preset's default |
+    | 23, 24 | share of a CPU | kdamond in the step, and since the start |
+    | 25..27 | share of the time | stalled for memory (PSI, some): in the step, mean over about 10 s, since the start |
+    | 28 | log2(1 + µs) / 12 | kdamond's CPU time a page written to swap, since the start; 0: none was written |
+    | 29 | log2(1 + bytes) / 40 | what the first scheme's quota allows in an interval, 0: no quota |
+    | 30 | log2(1 + s) / 12 | time since the start |
+    | 31 | share of the workload | done; 0 where nothing tells, or `progress` is False, as the next two |
+    | 32, 33 | half of nominal s per s | work done in the step, and since the start |
+    | 34..33+d | -1..1 | the action of the step before; at first the preset's default |
 
     Action, float32 [d] in [-1, 1]: one number a parameter of the env preset that is in `controls`, from its low to its
     high end on its own scale (`damoos envs show NAME` lists them); outside is clipped. It is the value that holds from

@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 
 class Runs:
-    """Sessions, one after the other. What is not known before a run's end is 0 in `Looks`: `stall_s`."""
+    """Sessions, one after the other. What is not measured is 0 in `Looks`: `stall_s`, where a kernel has no PSI."""
 
     def __init__(
         self,
@@ -77,7 +77,7 @@ class Runs:
             "t_s": 0.0 if last is None else last.t_s[-1],
             "work_done_ms": session.work_done_ms(),
             "byte_s": self._integrals[i].byte_s,
-            "stall_s": 0.0,
+            "stall_s": 0.0 if last is None or last.stall_s is None else last.stall_s[-1],
             **{name: 0 if last is None else getattr(last, name)[-1] for name in (*counted, "nr_regions")},
             "esz_bytes": first.effective_bytes or 0,
             "sz_tried": first.sz_tried,

@@ -22,6 +22,7 @@ class Recorder:
     def __init__(self, zero: dict[str, Any], page_bytes: int) -> None:
         self._zero = zero
         self._scale = page_bytes / PAGE
+        self._psi = _stalled(zero) is not None
         self._rows: list[tuple[float, ...]] = []
         self._rows.append(self._row({**zero, "t_s": 0.0}, 0))
 
@@ -42,9 +43,13 @@ class Recorder:
         faults, swapped_in, swapped_out = (int(max(row[i], self._rows[-1][i])) for i in (3, 4, 5))
         return faults, swapped_in, swapped_out, max(row[6], self._rows[-1][6])
 
+    def stall_s(self, sample: dict[str, Any]) -> float | None:
+        """Time stalled for memory up to a sample, s; None where the kernel doesn't measure it."""
+        return max(self._row(sample, 0)[8], self._rows[-1][8]) if self._psi else None
+
     def samples(self, first: int = 0, until_s: float = float("inf")) -> Samples:
         """Those from index `first` on that are not later than `until_s`."""
-        table = np.array(self._rows[first:], np.float64).reshape(-1, 8)
+        table = np.array(self._rows[first:], np.float64).reshape(-1, 9)
         table = table[table[:, 0] <= until_s]
         counts = table.astype(np.int64)
         return Samples(
@@ -56,6 +61,7 @@ class Recorder:
             swap_out_pages=counts[:, 5],
             kdamond_cpu_s=table[:, 6],
             nr_regions=np.rint(table[:, 7]).astype(np.int64),
+            stall_s=table[:, 8] if self._psi else None,
         )
 
     def _row(self, sample: dict[str, Any], nr_regions: float) -> tuple[float, ...]:
@@ -67,11 +73,27 @@ class Recorder:
         else:
             rss, swap = sample["rss_bytes"], sample["swap_bytes"]
             faults = sample["major_faults"] - self._zero["major_faults"]
-        last = self._rows[-1] if self._rows else (0.0,) * 8
+        last = self._rows[-1] if self._rows else (0.0,) * 9
         # A kdamond or a process that has ended is in no sample any more.
         cpu = sum(sample.get("kdamonds", {}).values())
         swapped = [self._scale * (vm.get(n, 0) - zero_vm.get(n, 0)) for n in ("pswpin", "pswpout")]
-        return (sample["t_s"], rss, swap, max(faults, last[3]), *swapped, max(cpu, last[6]), nr_regions)
+        stall_s = ((_stalled(sample) or 0) - (_stalled(self._zero) or 0)) / 1e6
+        return (
+            sample["t_s"],
+            rss,
+            swap,
+            max(faults, last[3]),
+            *swapped,
+            max(cpu, last[6]),
+            nr_regions,
+            max(stall_s, last[8]),
+        )
+
+
+def _stalled(sample: dict[str, Any]) -> int | None:
+    # PSI's "some", µs since boot; the cgroup's where there is one.
+    psi: dict[str, int] = sample.get("cgroup", sample).get("psi", {})
+    return psi.get("some_us")
 
 
 def mean_over_time(t_s: NDArray[np.float64], values: NDArray[np.int64], end_s: float) -> float:

@@ -347,6 +347,7 @@ class KernelSession:
             asked=setting.kdamonds,
             applied=self._applied,
             metric=self._metric(),
+            stall_s=self._recorder.stall_s(self._ended["sample"]),
             versions={"kernel": self._place.link.hello["kernel"], "python there": self._place.link.hello["python"]},
         )
 

@@ -363,7 +363,12 @@ class SimSession:
     def _all_samples(self, first: int = 0) -> Samples:
         rows = np.concatenate([*self._samples, self._state.samples[: self._state.n[NR_SAMPLES]]])[first:]
         # column by column, which is quicker when each is in one piece
-        return in_units(np.ascontiguousarray(rows.T), self._machine.rss_base_bytes)
+        samples = in_units(np.ascontiguousarray(rows.T), self._machine.rss_base_bytes)
+        return dataclasses.replace(samples, stall_s=self._stalled_s(samples.major_faults))
+
+    def _stalled_s(self, major_faults: NDArray[np.int64]) -> NDArray[np.float64]:
+        # As vmstat.stall_us, which goals see.
+        return major_faults * self._state.c[C_FAULT] * self._state.c[C_STALL] / 1e6
 
     def _record(self) -> Result:
         state = self._state
@@ -392,8 +397,7 @@ class SimSession:
             asked=self._asked,
             applied=self._applied_now(),
             trace=self._all_trace() if self._trace else None,
-            # As vmstat.stall_us, which goals see.
-            stall_s=float(n[MAJOR_FAULTS] * state.c[C_FAULT] * state.c[C_STALL]) / 1e6,
+            stall_s=float(self._stalled_s(n[MAJOR_FAULTS])),
             versions=versions(),
         )
 
