@@ -43,6 +43,7 @@ class ControlVectorEnv(SideBySide[Observations, Actions]):
         render_mode: None = None,
     ) -> None:
         source = TaskSource.of(workloads, backend, seeds, randomise, timing)
+        self.simulated = source.simulated
         self.episodes = Episodes(num_envs, source, env, controls, step_s, progress, threads)
         super().__init__(num_envs, self.episodes.observation_space, self.episodes.action_space, render_mode)
 

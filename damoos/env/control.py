@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from .draw import TaskSource
 from .episodes import Episodes
+from .spec import SpecOfRuns
 
 Observation = NDArray[np.float32]
 Action = NDArray[np.floating[Any]]
 
 
-class ControlEnv(gymnasium.Env[Observation, Action]):
+class ControlEnv(SpecOfRuns, gymnasium.Env[Observation, Action]):
     """Steers DAMON's schemes while a workload runs: each step commits parameters and lets `step_s` s go by.
 
     Observation, float32 [34 + d]: the numbers of `damoos.env.signals.SIGNALS`, all in [0, 1] but for `rss_change` in
@@ -68,7 +69,8 @@ class ControlEnv(gymnasium.Env[Observation, Action]):
     agent's, None: all; `step_s` seconds of a step; `progress` whether the agent sees how far the workload is; `timing`
     "work" or "time", as of workloads.
 
-    On the simulator the same seed and actions give the same episode; on real kernels they don't (`nondeterministic`).
+    On the simulator the same seed and actions give the same episode; on real kernels they don't, and `spec`
+    says so (`nondeterministic`).
     Raises InputError for unknown names, for presets whose objective needs DAMON's snapshots of the whole run or that
     feed a goal themselves, and BackendError if a workload can't be run.
 
@@ -91,6 +93,7 @@ class ControlEnv(gymnasium.Env[Observation, Action]):
         render_mode: None = None,
     ) -> None:
         source = TaskSource.of(workloads, backend, seeds, randomise, timing)
+        self.simulated = source.simulated
         self.episodes = Episodes(1, source, env, controls, step_s, progress, threads=1)
         self.observation_space, self.action_space = self.episodes.observation_space, self.episodes.action_space
         self.render_mode = render_mode

@@ -86,6 +86,11 @@ class TaskSource:
                 raise InputError("can't be randomised", field="backend", value=text, allowed="sim:MACHINE")
         return cls(names, backends, seeds, randomise)
 
+    @property
+    def simulated(self) -> bool:
+        """Whether all machines are simulated ones, where a seed decides everything."""
+        return all(machine.time_kind == "simulated" for machine in self.machines)
+
     def draw(self, rng: np.random.Generator) -> Task:
         """A task; all of them are equally likely. The same state of `rng` gives the same one."""
         at = int(rng.integers(len(self.workloads)))

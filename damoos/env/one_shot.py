@@ -18,6 +18,7 @@ from damoos.tune.trial import Bench, evaluate
 from damoos.workload.processes import AnyMasim, find_masim
 
 from .profile import FEATURES, Profile, profile
+from .spec import SpecOfRuns
 from .telling import told_of
 
 Action = NDArray[np.floating[Any]]
@@ -26,7 +27,7 @@ OBSERVATION_VERSION = 1
 """Counts the ways in which observations were made; a policy acts on those that it was trained on."""
 
 
-class OneShotEnv(gymnasium.Env[Profile, Action]):
+class OneShotEnv(SpecOfRuns, gymnasium.Env[Profile, Action]):
     """Chooses a configuration for a workload that it was shown, once: an episode is one step.
 
     Observation, float32 [15], what DAMON sees of the workload when it only monitors at the kernel's default intervals,
@@ -49,7 +50,8 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
     `rss_overhead_percent`, `feasible`, `params` (texts with units), `kdamonds` (damo's JSON tree), `error` (None, or
     why the run failed: then the reward is `FAILED`), `seeds` and `time_kind`.
 
-    Every episode draws new seeds, `repeats` of them; a run and its baseline have the same one.
+    Every episode draws new seeds, `repeats` of them; a run and its baseline have the same one. On real kernels a seed
+    does not decide all, and `spec` says so (`nondeterministic`).
     Raises InputError for unknown names, BackendError if the workload can't be run.
     """
 
@@ -89,7 +91,7 @@ class OneShotEnv(gymnasium.Env[Profile, Action]):
 
     def aim(self, workload: AnyMasim, backend: Backend) -> None:
         """From the next episode on runs are of that workload there."""
-        self.workload = workload
+        self.workload, self.simulated = workload, backend.time_kind == "simulated"
         self.bench = Bench.of(backend, workload, observes=self.objective.observes, feed=self._feed)
 
     def begin(self, seeds: list[int]) -> tuple[Profile, dict[str, Any]]:

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from damoos.errors import InputError
 
+from .spec import SpecOfRuns
+
 Observed = TypeVar("Observed")
 Acted = TypeVar("Acted")
 Info = dict[str, Any]
 
 
-class SideBySide(VectorEnv[Observed, Acted, NDArray[Any]]):
+class SideBySide(SpecOfRuns, VectorEnv[Observed, Acted, NDArray[Any]]):
     """`num_envs` environments with one space each for observations and actions.
 
     Nothing is reset by itself: `reset(options={"reset_mask": mask})`, a bool array [num_envs], begins the next episodes

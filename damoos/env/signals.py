@@ -41,7 +41,7 @@ SIGNALS: tuple[tuple[str, str, str], ...] = (
     ("swap_out_10s", f"log2(1 + pages/s) / {_LOG_RATE:g}", f"written to swap, mean over about {_FAST_S:g} s"),
     ("kdamond", "share of a CPU", "kdamond's CPU time in the step"),
     ("mean_kdamond", "share of a CPU", "kdamond's CPU time since the start"),
-    ("stalled", "share of the time", "stalled for memory (PSI, some) in the step; 0 where the kernel doesn't measure it"),
+    ("stalled", "share of the time", "stalled for memory (PSI, some) in the step; 0 where a kernel has no PSI"),
     ("stalled_10s", "share of the time", f"stalled for memory, mean over about {_FAST_S:g} s"),
     ("mean_stalled", "share of the time", "stalled for memory since the start"),
     ("swap_out_cost", f"log2(1 + µs) / {_LOG_COST:g}", "kdamond's CPU time a page written to swap, since the start"),

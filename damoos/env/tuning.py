@@ -19,6 +19,7 @@ from .history import Layout, Observation
 from .knobs import Action, Knobs
 from .sessions import LandscapeSessions, RunSessions, Sessions
 from .side_by_side import SideBySide
+from .spec import SpecOfRuns
 from .tuning_session import Rules, Runner, TuningSession
 
 OBSERVATION_VERSION = 1
@@ -27,7 +28,7 @@ RUNS = 8
 """Trials of a session, unless told otherwise."""
 
 
-class TuningEnv(gymnasium.Env[Observation, Action]):
+class TuningEnv(SpecOfRuns, gymnasium.Env[Observation, Action]):
     """Tunes one workload after the other: an episode is a session of `runs` trials of a workload that is drawn anew.
 
     Observation, float32, `[profile | left | best | newest trial | … | oldest]`: what DAMON sees of the workload when it
@@ -72,7 +73,7 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
     are interpolated, and a session takes milliseconds. For training, with few `seeds` a workload; what a policy is
     worth is told by real trials. `info["trial"]` is empty then and overheads are not known (nan).
 
-    On the simulator a seed decides everything; on real kernels (`nondeterministic=True` there) runs differ.
+    On the simulator a seed decides everything; on real kernels runs differ, and `spec` says so (`nondeterministic`).
     Raises InputError for unknown names, BackendError if a workload can't be run.
 
     Version history: v0, first version.
@@ -103,6 +104,7 @@ class TuningEnv(gymnasium.Env[Observation, Action]):
         self.render_mode = render_mode
         self.observation_space, self.action_space = _spaces(rules.layout)
         source = TaskSource.of(workloads, backend, seeds, randomise)
+        self.simulated = source.simulated
         self._session = TuningSession(Runner(rules), source)
 
     def reset(
@@ -153,6 +155,7 @@ class TuningVectorEnv(SideBySide[Observation, Action]):
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         super().__init__(num_envs, *_spaces(rules.layout), render_mode)
         source, runner = TaskSource.of(workloads, backend, seeds, randomise), Runner(rules)
+        self.simulated = source.simulated
         self._sessions: Sessions = (
             RunSessions(runner, source, num_envs, threads)
             if rules.landscapes is None

@@ -1,4 +1,4 @@
-"""From a model of stable-baselines3 to what acts without it."""
+"""From a model of stable-baselines3 to what acts without it, and back."""
 
 from __future__ import annotations
 
@@ -50,6 +50,13 @@ def network_of(model: Any, normaliser: Normaliser | None, grid: NDArray[np.float
         raise InputError("can't be kept", field="activation", value=value, allowed="tanh, relu")
     layers = tuple((_array(m.weight), _array(m.bias)) for m in modules if isinstance(m, torch.nn.Linear))
     return Network(layers, _ACTIVATIONS[activation], output, normaliser, grid)
+
+
+def act_always(model: Any, action: NDArray[np.float32]) -> None:
+    """Makes a new model's deterministic action that one, float32 [d], but for the little that its last layer's first
+    weights are worth; of an algorithm whose actions have means that no function bounds."""
+    with torch.no_grad():
+        model.policy.action_net.bias.copy_(torch.as_tensor(action))
 
 
 def _array(parameter: torch.Tensor) -> NDArray[np.float32]:

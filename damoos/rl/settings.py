@@ -35,7 +35,8 @@ class Settings:
     """`envs` side by side, for `steps` steps of all together. `net`: hidden layers, with `activation` ("tanh" or
     "relu") after each; `log_std`: log of the first standard deviation of actions, where the algorithm learns one.
     `normalise_observations`, `normalise_rewards`: by running means and variances. `anneal`: the learning rate goes down
-    to 0 in the end. `levels`: points of each control's range, of an algorithm that chooses among points. `evaluations`
+    to 0 in the end. `constants`: how many actions that never change are tried first, to begin with the best of them, of
+    algorithms that learn a mean of actions (0: none). `levels`: points of each control's range, of an algorithm that chooses among points. `evaluations`
     on validation workloads, of `episodes` each, spread over the training. `options`: what the algorithm itself takes.
     """
 
@@ -47,6 +48,7 @@ class Settings:
     normalise_observations: bool = True
     normalise_rewards: bool = True
     anneal: bool = False
+    constants: int = 0
     levels: int = 9
     evaluations: int = 20
     episodes: int = 64
@@ -83,6 +85,9 @@ def load_settings(
     check_keys(table.get(algorithm, {}), allowed, path, algorithm)
     check_keys(dict(changes), allowed, where="--set")
     asked = {**table.get(algorithm, {}), **changes}
+    if asked.get("constants") and ALGORITHMS[algorithm].replays:
+        begin = ", ".join(name for name, kind in ALGORITHMS.items() if not kind.replays)
+        raise ConfigError("not of this algorithm", file=path, field=f"{algorithm}.constants", allowed=begin)
     own = {key: _own(path, algorithm, key, value) for key, value in asked.items() if key in _OWN}
     options = {key: value for key, value in asked.items() if key not in _OWN}
     return Settings(**own, options=options), {**table.get("arguments", {}), **arguments}
@@ -108,9 +113,10 @@ def _own(path: Path, table: str, key: str, value: Any) -> Any:
         return float(value)
     if kind is tuple and isinstance(value, list) and all(isinstance(n, int) and n > 0 for n in value):
         return tuple(value)
+    least = 0 if key == "constants" else 1
     fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
-    if not fits or (kind is int and value < 1) or (key == "activation" and value not in ("tanh", "relu")):
-        allowed = {int: "1 and more", tuple: "a list of widths", str: "tanh, relu", bool: "true, false"}
+    if not fits or (kind is int and value < least) or (key == "activation" and value not in ("tanh", "relu")):
+        allowed = {int: f"{least} and more", tuple: "a list of widths", str: "tanh, relu", bool: "true, false"}
         line = line_of(path, key, table)
         raise ConfigError(
             "wrong value", file=path, line=line, field=f"{table}.{key}", value=value, allowed=allowed.get(kind)

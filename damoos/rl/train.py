@@ -30,8 +30,9 @@ from damoos.tune.preset import load_env
 from . import checkpoint
 from .algorithms import ALGORITHMS, algorithm_class
 from .checkpoint import State
+from .constants import best_constant
 from .evaluate import run_episodes
-from .export import network_of, normaliser_of
+from .export import act_always, network_of, normaliser_of
 from .grid import GridActions, grid_of
 from .modes import ONLY_TRAINING, find_mode, make_batch, observation_version
 from .policy import CURVE, MODEL, Actor, Policy, load_policy, save_policy, space_texts
@@ -71,7 +72,8 @@ class _Run(BaseCallback):
         set_num_threads(1)
         settings, validation = training.settings, _deployed(training.arguments)
         self.validation = BatchedVecEnv(self._batch(settings.episodes, training.validation, validation))
-        vec: VecEnv = VecMonitor(BatchedVecEnv(self._batch(settings.envs, training.workloads, training.arguments)))
+        self.batch = BatchedVecEnv(self._batch(settings.envs, training.workloads, training.arguments))
+        vec: VecEnv = VecMonitor(self.batch)
         assert vec.observation_space.shape is not None and vec.action_space.shape is not None
         self.sizes = vec.observation_space.shape[0], vec.action_space.shape[0]
         self.grid = grid_of(settings.levels, self.sizes[1]) if ALGORITHMS[training.algorithm].discrete else None
@@ -85,6 +87,8 @@ class _Run(BaseCallback):
         """See `train`."""
         try:
             if not self.state.curve:
+                if self.training.settings.constants:
+                    self._begin_with_a_constant()
                 self._evaluate()
             left = self.training.settings.steps - self.state.steps
             if left > 0:
@@ -101,6 +105,11 @@ class _Run(BaseCallback):
         self.vec.close()
         self.validation.close()
 
+    def _begin_with_a_constant(self) -> None:
+        asked = self.training
+        found = best_constant(self.batch, asked.settings.constants, asked.seed, lambda done: self._report_at_times())
+        act_always(self.learner, found)
+
     def _on_rollout_start(self) -> None:
         settings = self.training.settings
         if settings.anneal:
@@ -111,9 +120,12 @@ class _Run(BaseCallback):
 
     def _on_step(self) -> bool:
         self.state.steps = self.num_timesteps
+        self._report_at_times()
+        return self._share() < 1.0
+
+    def _report_at_times(self) -> None:
         if time.monotonic() - self.reported_s > REPORT_S:
             self._report()
-        return self._share() < 1.0
 
     def _share(self) -> float:
         # How much of the training is over, in [0, 1].
