@@ -36,8 +36,9 @@ class Settings:
     "relu") after each; `log_std`: log of the first standard deviation of actions, where the algorithm learns one.
     `normalise_observations`, `normalise_rewards`: by running means and variances. `anneal`: the learning rate goes down
     to 0 in the end. `constants`: how many actions that never change are tried first, to begin with the best of them, of
-    algorithms that learn a mean of actions (0: none). `levels`: points of each control's range, of an algorithm that chooses among points. `evaluations`
-    on validation workloads, of `episodes` each, spread over the training. `options`: what the algorithm itself takes.
+    an on-policy algorithm (0: none). `levels`: points of each control's range, of an algorithm that chooses among
+    points. `evaluations` on validation workloads, of `episodes` each, spread over the training. `options`: what the
+    algorithm itself takes.
     """
 
     envs: int = 16

@@ -55,6 +55,16 @@ def test_mistakes_are_placed(tmp_path: Path, text: str, message: str) -> None:
         load_settings(path, "ppo", {}, {})
 
 
+@pytest.mark.parametrize("algorithm", ["sac", "dqn"])
+def test_only_what_learns_a_mean_can_begin_with_a_constant(tmp_path: Path, algorithm: str) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(f'title = "t"\n[{algorithm}]\nconstants = 3\n')
+    with pytest.raises(ConfigError, match=rf"{algorithm}\.constants.*ppo, "):
+        load_settings(path, algorithm, {}, {})
+    path.write_text(f'title = "t"\n[{algorithm}]\nconstants = 0\n')
+    assert load_settings(path, algorithm, {}, {})[0].constants == 0
+
+
 def test_changes_are_read_as_toml_or_words() -> None:
     assert parse_changes(["a=1", "b=[1, 2]", "c = relu", 'd=["x"]', "e=true"], "--set") == {
         "a": 1,
