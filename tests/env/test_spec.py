@@ -1,5 +1,7 @@
 """Ids of the environments, and what their specifications say of machines."""
 
+from typing import Any
+
 import gymnasium
 import pytest
 
@@ -16,7 +18,7 @@ TIERED = {"tiering": "sim:tiered"}
 @pytest.mark.parametrize("mode", WORKLOAD)
 def test_each_preset_is_an_id_of_its_own(mode: str, preset: str) -> None:
     name = f"damoos/{mode}-{preset}-v0"
-    arguments = {WORKLOAD[mode]: "zigzag", "backend": TIERED.get(preset, "sim:zram")}
+    arguments: dict[str, Any] = {WORKLOAD[mode]: "zigzag", "backend": TIERED.get(preset, "sim:zram")}
     if mode == "Control" and preset in UNCONTROLLED:
         assert name not in gymnasium.registry
         with pytest.raises(InputError):
@@ -34,7 +36,7 @@ def test_only_simulated_episodes_are_a_function_of_the_seed(
     monkeypatch: pytest.MonkeyPatch, mode: str, backend: str
 ) -> None:
     monkeypatch.setenv("DAMOOS_HOST_BACKEND", "off")
-    arguments = {WORKLOAD[mode]: "zigzag", "backend": backend}
+    arguments: dict[str, Any] = {WORKLOAD[mode]: "zigzag", "backend": backend}
     real = backend != "sim:zram"
     made = gymnasium.make(f"damoos/{mode}-reclaim-v0", **arguments)
     assert made.spec is not None and made.spec.nondeterministic == real
