@@ -59,5 +59,11 @@ def act_always(model: Any, action: NDArray[np.float32]) -> None:
         model.policy.action_net.bias.copy_(torch.as_tensor(action))
 
 
+def limit_noise(model: Any, log_std: float) -> None:
+    """Makes the logarithms of the standard deviations of a model's actions, which it learns, that at most."""
+    with torch.no_grad():
+        model.policy.log_std.clamp_(max=log_std)
+
+
 def _array(parameter: torch.Tensor) -> NDArray[np.float32]:
     return parameter.detach().cpu().numpy().astype(np.float32).copy()

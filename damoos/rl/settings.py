@@ -18,6 +18,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -33,7 +34,9 @@ from .algorithms import ALGORITHMS, find_algorithm, options_of
 @dataclass(frozen=True)
 class Settings:
     """`envs` side by side, for `steps` steps of all together. `net`: hidden layers, with `activation` ("tanh" or
-    "relu") after each; `log_std`: log of the first standard deviation of actions, where the algorithm learns one.
+    "relu") after each; `log_std`: log of the first standard deviation of actions, where the algorithm learns one, and
+    `log_std_last` what it is at most in the end (in between it goes straight from one to the other): what an agent does
+    without noise is then what it learned with little. Not with `use_sde`.
     `normalise_observations`, `normalise_rewards`: by running means and variances. `anneal`: the learning rate goes down
     to 0 in the end. `constants`: how many actions that never change are tried first, to begin with the best of them, of
     an on-policy algorithm (0: none). `levels`: points of each control's range, of an algorithm that chooses among
@@ -46,6 +49,7 @@ class Settings:
     net: tuple[int, ...] = (64, 64)
     activation: str = "tanh"
     log_std: float = -0.5
+    log_std_last: float = math.inf
     normalise_observations: bool = True
     normalise_rewards: bool = True
     anneal: bool = False
@@ -57,6 +61,7 @@ class Settings:
 
 
 _OWN = {f.name: f.default for f in fields(Settings) if f.name != "options"}
+_ON_POLICY = ("constants", "log_std_last")
 _TABLES = ("title", "extends", "arguments", *ALGORITHMS)
 
 
@@ -86,9 +91,10 @@ def load_settings(
     check_keys(table.get(algorithm, {}), allowed, path, algorithm)
     check_keys(dict(changes), allowed, where="--set")
     asked = {**table.get(algorithm, {}), **changes}
-    if asked.get("constants") and ALGORITHMS[algorithm].replays:
-        begin = ", ".join(name for name, kind in ALGORITHMS.items() if not kind.replays)
-        raise ConfigError("not of this algorithm", file=path, field=f"{algorithm}.constants", allowed=begin)
+    for key in _ON_POLICY:
+        if asked.get(key, _OWN[key]) != _OWN[key] and ALGORITHMS[algorithm].replays:
+            others = ", ".join(name for name, kind in ALGORITHMS.items() if not kind.replays)
+            raise ConfigError("not of this algorithm", file=path, field=f"{algorithm}.{key}", allowed=others)
     own = {key: _own(path, algorithm, key, value) for key, value in asked.items() if key in _OWN}
     options = {key: value for key, value in asked.items() if key not in _OWN}
     return Settings(**own, options=options), {**table.get("arguments", {}), **arguments}

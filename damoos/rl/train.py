@@ -32,7 +32,7 @@ from .algorithms import ALGORITHMS, algorithm_class
 from .checkpoint import State
 from .constants import best_constant
 from .evaluate import run_episodes
-from .export import act_always, network_of, normaliser_of
+from .export import act_always, limit_noise, network_of, normaliser_of
 from .grid import GridActions, grid_of
 from .modes import ONLY_TRAINING, find_mode, make_batch, observation_version
 from .policy import CURVE, MODEL, Actor, Policy, load_policy, save_policy, space_texts
@@ -114,6 +114,9 @@ class _Run(BaseCallback):
         settings = self.training.settings
         if settings.anneal:
             self.learner.lr_schedule = ConstantSchedule(settings.options["learning_rate"] * (1.0 - self._share()))
+        if math.isfinite(settings.log_std_last):
+            most = settings.log_std + (settings.log_std_last - settings.log_std) * self._share()
+            limit_noise(self.learner, most)
         if len(self.state.curve) <= int(self._share() * settings.evaluations):
             self._evaluate()
             self._keep()

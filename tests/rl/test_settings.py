@@ -55,11 +55,12 @@ def test_mistakes_are_placed(tmp_path: Path, text: str, message: str) -> None:
         load_settings(path, "ppo", {}, {})
 
 
+@pytest.mark.parametrize("setting", ["constants = 3", "log_std_last = -3"])
 @pytest.mark.parametrize("algorithm", ["sac", "dqn"])
-def test_only_what_learns_a_mean_can_begin_with_a_constant(tmp_path: Path, algorithm: str) -> None:
+def test_what_only_on_policy_algorithms_take(tmp_path: Path, algorithm: str, setting: str) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text(f'title = "t"\n[{algorithm}]\nconstants = 3\n')
-    with pytest.raises(ConfigError, match=rf"{algorithm}\.constants.*ppo, "):
+    path.write_text(f'title = "t"\n[{algorithm}]\n{setting}\n')
+    with pytest.raises(ConfigError, match=rf"{algorithm}\.{setting.split()[0]}.*ppo, "):
         load_settings(path, algorithm, {}, {})
     path.write_text(f'title = "t"\n[{algorithm}]\nconstants = 0\n')
     assert load_settings(path, algorithm, {}, {})[0].constants == 0

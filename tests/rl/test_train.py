@@ -12,6 +12,7 @@ import pytest
 pytest.importorskip("sb3_contrib")
 
 from gymnasium.vector import SyncVectorEnv
+from stable_baselines3 import PPO
 
 from damoos.errors import StudyError
 from damoos.rl import modes
@@ -64,6 +65,14 @@ def test_it_begins_with_the_best_action_that_never_changes(tmp_path: Path, algor
     # A row before the first step: 0.5 earns 0, the untrained 0 earns -0.5 a step, of which there are 2 to 5.
     first = (tmp_path / "curve.csv").read_text().splitlines()[1].split(",")
     assert int(first[0]) == 0 and float(first[4]) > -0.1
+
+
+def test_noise_ends_as_small_as_it_is_told(tmp_path: Path) -> None:
+    given = a_training(tmp_path, steps=2_000)
+    train(dataclasses.replace(given, settings=dataclasses.replace(given.settings, log_std=-0.5, log_std_last=-4.0)))
+    model = PPO.load(tmp_path / "checkpoint" / "model.zip")
+    # The last rollout began before the end.
+    assert model.policy.log_std.max().item() < -3.0
 
 
 @pytest.mark.parametrize("algorithm", ["sac", "td3", "tqc", "dqn", "trpo", "a2c", "recurrent-ppo"])
