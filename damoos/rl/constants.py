@@ -12,14 +12,16 @@ from .evaluate import run_episodes
 from .policy import Actor
 from .sb3 import BatchedVecEnv
 
-SPREADS = (0.4, 0.1)
+SPREADS = (0.2, 0.05)
 """Standard deviations of points around the best one, at first and in the end."""
+MOST = 0.5
+"""Constants lie in ± this: about one at an end of a range, where noise is cut off, too little would be learned."""
 
 
 def best_constant(
     vec: BatchedVecEnv, count: int, seed: int, on_point: Callable[[int], None] = lambda done: None
 ) -> NDArray[np.float32]:
-    """The action, float32 [d] in [-1, 1], that earns most as the only one, of `count` that are tried.
+    """The action, float32 [d] in ± `MOST`, that earns most as the only one, of `count` that are tried.
 
     Half of them fill the space, the others lie around the best so far, nearer and nearer. Each acts in one episode of
     each environment, all in the same tasks. `on_point` is told how many have been.
@@ -34,7 +36,7 @@ def best_constant(
         else:
             share = (done - len(filling)) / max(count - len(filling) - 1, 1)
             spread = SPREADS[0] * (SPREADS[1] / SPREADS[0]) ** share
-            point = np.clip(best + spread * rng.standard_normal(best.size), -1.0, 1.0)
+            point = np.clip(best + spread * rng.standard_normal(best.size), -MOST, MOST)
         earned = float(np.mean([episode.reward for episode in run_episodes(_always(point), vec, seed)]))
         if earned > most:
             best, most = point, earned
@@ -45,7 +47,7 @@ def best_constant(
 def _filling(count: int, dimensions: int, rng: np.random.Generator) -> NDArray[np.float64]:
     # A Latin hypercube.
     cells = np.stack([rng.permutation(count) for _ in range(dimensions)], 1)
-    return (cells + rng.random(cells.shape)) / count * 2.0 - 1.0
+    return ((cells + rng.random(cells.shape)) / count * 2.0 - 1.0) * MOST
 
 
 def _always(point: NDArray[np.float64]) -> Actor:

@@ -62,7 +62,7 @@ def test_it_learns_and_the_best_policy_is_in_the_folder(tmp_path: Path) -> None:
 def test_it_begins_with_the_best_action_that_never_changes(tmp_path: Path, algorithm: str) -> None:
     given = a_training(tmp_path, algorithm, steps=16)
     train(dataclasses.replace(given, settings=dataclasses.replace(given.settings, constants=40)))
-    # A row before the first step: 0.5 earns 0, the untrained 0 earns -0.5 a step, of which there are 2 to 5.
+    # A row before the first step: 0.5 earns 0 and is the outermost, the untrained 0 earns -0.5 a step of 2 to 5.
     first = (tmp_path / "curve.csv").read_text().splitlines()[1].split(",")
     assert int(first[0]) == 0 and float(first[4]) > -0.1
 
