@@ -151,6 +151,8 @@ class _Run(BaseCallback):
         episodes = run_episodes(actor, self.validation, VALIDATION_SEED)
         names = ("score", "reward", "feasible", "runtime_overhead_percent", "rss_overhead_percent")
         means = [_mean([getattr(episode, name) for episode in episodes]) for name in names]
+        for name, mean in zip(names, means, strict=True):
+            self.learner.logger.record(f"validation/{name}", mean)
         lately = _mean([told["r"] for told in self.learner.ep_info_buffer or ()])
         self.state.seconds = time.monotonic() - self.begun_s
         self.state.curve.append([self.state.steps, round(self.state.seconds, 1), lately, *means])

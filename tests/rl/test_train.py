@@ -54,7 +54,8 @@ def test_it_learns_and_the_best_policy_is_in_the_folder(tmp_path: Path) -> None:
     lines = (tmp_path / "curve.csv").read_text().splitlines()
     assert len(lines) - 1 == sum(now.evaluated for now in told) >= 4
     assert told[-1].share == 1.0 and told[-1].steps >= 6_000
-    assert (tmp_path / "log" / "progress.csv").is_file()
+    logged = (tmp_path / "log" / "progress.csv").read_text().splitlines()
+    assert {"validation/score", "rollout/ep_rew_mean"} <= set(logged[0].split(","))
     assert tomllib.loads((tmp_path / "policy.toml").read_text())["training"]["settings"]["n_steps"] == 32
 
 
