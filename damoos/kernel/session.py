@@ -31,6 +31,7 @@ from .sampling import Recorder, mean_over_time
 STEP_S = 30.0
 """How long a run is waited for in one go, s of its own time: a lost machine is noticed after that."""
 READY_S = 60.0
+ENDING_LOOKS = 8
 OUTPUT_MAX = 1 << 22
 _TAIL_LINES = 5
 
@@ -257,9 +258,15 @@ class KernelSession:
                 self._stop_watching(sample)
 
     def _has_just_ended(self) -> bool:
-        # Between two looks a workload ends unseen, and kdamond with it.
-        self._wait(self._t_s + 1.0)
-        return self.done
+        # Between two looks a workload ends unseen, and kdamond with it. What was asked of kdamond since the last look may
+        # have taken longer than an aggregation, and the workload takes a while to be gone.
+        until_s = self._t_s + 1.0
+        for _ in range(ENDING_LOOKS):
+            self._wait(until_s)
+            if self.done:
+                return True
+            until_s = self._t_s + 0.5
+        return False
 
     def _stop_watching(self, sample: dict[str, Any]) -> None:
         if self._program.watch.get("pid") and not sample["processes"]:

@@ -65,7 +65,8 @@ class PolicySteerer:
         seen = np.concatenate([numbers, self._last[None]], 1, dtype=np.float32)
         action = np.clip(self._actor(seen, np.array([begun]))[0].astype(np.float64), -1.0, 1.0)
         wanted = self._knobs.values(action)
-        if wanted != self._now:
+        # A real run may have ended while it was looked at.
+        if wanted != self._now and not session.done:
             session.commit(self._space.kdamonds(wanted))
         self._last, self._now = action, wanted
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from damoos.backend.looking import look
 from damoos.backend.testing import FAST, RECLAIM, WATCH, WORKLOAD, BackendConformance, kdamonds_of
-from damoos.damon.attrs import IntervalsGoal
+from damoos.damon.attrs import Intervals, IntervalsGoal
 from damoos.damon.filters import Filter
 from damoos.damon.quotas import QuotaGoal, Quotas, Watermarks
 from damoos.damon.schemes import U32_MAX, Range
@@ -104,6 +105,20 @@ def test_a_workload_may_end_while_something_is_committed(backend: KernelBackend)
             commits += 1
             assert commits < 2_000
         assert commits > 1 and session.finish().runtime_s > WORKLOAD.duration_ms / 1000 - 0.3
+
+
+def test_a_workload_may_end_while_somebody_waits_for_an_aggregation(backend: KernelBackend) -> None:
+    # As an agent that steers: it looks, which takes up to an aggregation, and commits what that tells.
+    slow = Intervals(sample_us=100_000, aggr_us=1_200_000, ops_update_us=2_000_000)
+    with backend.start(WORKLOAD, kdamonds_of(RECLAIM, intervals=slow), 1) as session:
+        session.advance(WORKLOAD.duration_ms / 1000 - 0.5)
+        for commits in range(20):
+            look(session)
+            session.commit(kdamonds_of(RECLAIM, intervals=dataclasses.replace(slow, sample_us=100_000 - commits)))
+            if session.done:
+                break
+            session.advance(0.01)
+        assert session.done and session.finish().runtime_s > WORKLOAD.duration_ms / 1000 - 0.5
 
 
 def test_a_quota_visibly_limits(backend: KernelBackend) -> None:
