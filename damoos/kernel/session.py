@@ -258,8 +258,8 @@ class KernelSession:
                 self._stop_watching(sample)
 
     def _has_just_ended(self) -> bool:
-        # Between two looks a workload ends unseen, and kdamond with it. What was asked of kdamond since the last look may
-        # have taken longer than an aggregation, and the workload takes a while to be gone.
+        # Between two looks a workload ends unseen, and kdamond with it. What was asked of kdamond since the last look
+        # may have taken longer than an aggregation, and the workload takes a while to be gone.
         until_s = self._t_s + 1.0
         for _ in range(ENDING_LOOKS):
             self._wait(until_s)
