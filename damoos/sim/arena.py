@@ -7,10 +7,11 @@ sizes of the run (`A` areas, ...).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from sys import getrefcount
 from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
+
+from .blocks import BLOCKS
 
 _ALIGN = 64
 _ENTRIES = 3
@@ -70,29 +71,6 @@ def plan(fields: tuple[Field, ...], sizes: Mapping[str, int]) -> Plan:
     return Plan(of, places, offset, zeroed, table, np.array([f.entry for f in fields]))
 
 
-_GRAIN = 1 << 16
-"""Blocks are whole multiples of that, so that those of runs of about the same size can stand in for each other."""
-_SPARE_BYTES = 64 << 20
-_UNUSED = 2
-"""References to a block that nobody else has: a variable and an argument."""
-_spare: dict[int, list[np.ndarray]] = {}
-"""Blocks of runs that are gone, by their size. What fresh memory costs in page faults is more than all else that begins
-a run."""
-
-
-def _block(n_bytes: int) -> np.ndarray:
-    size = -(-n_bytes // _GRAIN) * _GRAIN
-    try:
-        return _spare[size].pop()
-    except (KeyError, IndexError):
-        return np.empty(size, np.uint8)
-
-
-def _keep(block: np.ndarray) -> None:
-    if block.size + sum(size * len(blocks) for size, blocks in _spare.items()) <= _SPARE_BYTES:
-        _spare.setdefault(block.size, []).append(block)
-
-
 class Arena:
     """Base of a class whose annotations declare arrays; they are made when they are asked for.
 
@@ -101,7 +79,8 @@ class Arena:
 
     def __init__(self, at: Plan, like: Arena | None = None) -> None:
         """Arrays of zeros, or as those of `like`, which has the same plan; in buffers is whatever was there before."""
-        block = _block(at.n_bytes)
+        self._memory = BLOCKS.take(at.n_bytes)
+        block: np.ndarray = np.frombuffer(self._memory, np.uint8)
         block[: at.n_zeroed] = 0 if like is None else like.block[: at.n_zeroed]
         self.plan: Plan = at
         self.block: np.ndarray = block
@@ -111,18 +90,17 @@ class Arena:
         table[at.addresses] += self.address
 
     def __del__(self) -> None:
-        block = self.__dict__.get("block")
+        memory = self.__dict__.get("_memory")
         self.__dict__.clear()
-        # An array in the block refers to it, whoever has that array.
-        if block is not None and getrefcount(block) == _UNUSED:
-            _keep(block)
+        if memory is not None:
+            BLOCKS.give_back(memory)
 
     def __getattr__(self, name: str) -> Any:
         try:
             dtype, shape, offset = self.__dict__["plan"].places[name]
         except KeyError:
             raise AttributeError(f"{type(self).__name__} has no array {name!r}") from None
-        array = self.__dict__[name] = np.ndarray(shape, dtype, self.block, offset)
+        array = self.__dict__[name] = np.ndarray(shape, dtype, self._memory, offset)
         return array
 
     def copy_buffers(self, like: Arena, names: Iterable[str], count: int) -> None:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ctypes
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,15 +50,11 @@ def test_declared_fields_are_the_state_s() -> None:
 def test_what_was_in_buffers_before_does_not_matter(rest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = open_backend("sim:vm-lab")
     expected = backend.start(WORKLOAD, KDAMONDS, 4).finish()
-    empty = np.empty
 
-    def unclean(size: int, dtype: type) -> np.ndarray:
-        block = empty(size, dtype)
-        block[:] = rest
-        return block
+    def unclean(size: int) -> Any:
+        return (ctypes.c_uint8 * size)(*[rest] * size)
 
-    monkeypatch.setattr(arena, "_spare", {})
-    monkeypatch.setattr(arena.np, "empty", unclean)
+    monkeypatch.setattr(arena.BLOCKS, "take", unclean)
     session = backend.start(WORKLOAD, KDAMONDS, 4)
     monkeypatch.undo()
     result = session.finish()
@@ -76,27 +75,3 @@ def test_room_grows_and_keeps_what_is_there() -> None:
     assert wider.table[0] != state.table[0]
     fewer = with_room(wider, 10, {"K": 1})
     assert fewer.start.shape == wider.start.shape and len(fewer.stats) == 1
-
-
-def test_a_block_is_used_again_when_nobody_has_an_array_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    like, _ = state_of([(0, 100), (100, 200)])
-    monkeypatch.setattr(arena, "_spare", {})
-    first = State(like.plan, like)
-    address, held = first.address, first.age[0, :2]
-    held[:] = 7
-    del first
-    second = State(like.plan, like)
-    assert second.address != address and held.tolist() == [7, 7]
-    address, second.c[:] = second.address, 5.0
-    del second
-    third = State(like.plan, like)
-    assert third.address == address and (third.c == like.c).all()
-
-
-def test_little_memory_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    like, _ = state_of([(0, 100)])
-    monkeypatch.setattr(arena, "_spare", {})
-    monkeypatch.setattr(arena, "_SPARE_BYTES", 3 * like.block.size)
-    states = [State(like.plan) for _ in range(5)]
-    del states
-    assert sum(len(blocks) for blocks in arena._spare.values()) == 3
