@@ -17,7 +17,7 @@ from damoos.experiment.course import run_course
 from damoos.experiment.env_task import EnvTask
 from damoos.rl.evaluate import fixed
 from damoos.rl.policy import Policy, load_policy, save_policy
-from damoos.rl.strategy import policy_strategy, profile_of
+from damoos.rl.strategy import VERSIONS, policy_strategy, profile_of
 from damoos.tune.objective import run_of
 from damoos.tune.preset import load_env
 from damoos.tune.strategies import find_strategy, strategy_names
@@ -46,7 +46,12 @@ def saved(folder: Path, mode: str, **changes: Any) -> Policy:
         "backend": "sim:zram",
         "command_line": "",
     }
-    settings = {"mode": mode, "arguments": arguments, "training": training} | changes
+    settings = {
+        "mode": mode,
+        "arguments": arguments,
+        "training": training,
+        "observation_version": VERSIONS[mode],
+    } | changes
     policy = a_policy(folder, network=network, **settings)
     save_policy(policy, "steps\n0\n")
     return policy
@@ -152,7 +157,7 @@ def test_another_space_is_refused(tmp_path: Path) -> None:
 
 def test_other_observations_are_refused(tmp_path: Path) -> None:
     saved(tmp_path / "mine", "control", observation_version=0)
-    with pytest.raises(ConfigError, match="observation_version of control.*0.*allowed: 1"):
+    with pytest.raises(ConfigError, match=f"observation_version of control.*0.*allowed: {VERSIONS['control']}"):
         policy_strategy(str(tmp_path / "mine"))
 
 
