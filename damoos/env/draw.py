@@ -94,11 +94,16 @@ class TaskSource:
             seed = int(rng.integers(_SEEDS))
         else:
             number = int(rng.integers(self.seeds))
-            seed = int(np.random.default_rng([_KEY, at, number]).integers(_SEEDS))
+            seed = _seed(at, number)
         if self.randomise and isinstance(backend, SimBackend):
             # By the seed, so that with few seeds there are few machines, and baselines can be kept.
             backend = replace(backend, machine=randomised(backend.machine, np.random.default_rng([_KEY, seed])))
         return Task(found(self.workloads[at]), backend, seed)
+
+
+@lru_cache(maxsize=65536)
+def _seed(at: int, number: int) -> int:
+    return int(np.random.default_rng([_KEY, at, number]).integers(_SEEDS))
 
 
 @lru_cache(maxsize=4096)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from damoos.errors import InputError
 from damoos.tune.space import Space, Value, Values
-from damoos.tune.space_many import decode_many
+from damoos.tune.space_many import Decoder
 
 Action = NDArray[np.floating[Any]]
 
@@ -33,6 +33,7 @@ class Knobs:
         self.names = tuple(name for name in names if name in chosen)
         self._at = [i for i, name in enumerate(names) if name in chosen]
         self._default = space.encode(space.defaults())
+        self._decoder = Decoder(space, self._default, self._at)
 
     @property
     def dimensions(self) -> int:
@@ -41,17 +42,18 @@ class Knobs:
 
     def values(self, action: Action) -> dict[str, Value]:
         """The values of all active parameters at an action; outside of [-1, 1] is clipped."""
-        return self.space.decode(self._points(np.asarray(action)[None])[0])
+        point = self._default.copy()
+        point[self._at] = _coordinates(action)
+        return self.space.decode(point)
 
     def many(self, actions: Action) -> NDArray[np.float64]:
         """As `values`, of actions [n, dimensions], in the form of `decode_many`: float64 [n, space.dimensions]."""
-        return decode_many(self.space, self._points(actions))
+        return self._decoder(_coordinates(actions))
 
     def action(self, values: Values) -> NDArray[np.float64]:
         """An action that gives `values`, but for parameters that are not among the controls."""
         return 2.0 * self.space.encode(values)[self._at] - 1.0
 
-    def _points(self, actions: Action) -> NDArray[np.float64]:
-        points = np.tile(self._default, (len(actions), 1))
-        points[:, self._at] = (np.asarray(actions, np.float64) + 1.0) / 2.0
-        return points
+
+def _coordinates(actions: Action) -> NDArray[np.float64]:
+    return (np.asarray(actions, np.float64) + 1.0) / 2.0

@@ -50,6 +50,7 @@ SIGNALS: tuple[tuple[str, str, str], ...] = (
 forget at a rate of 1/T."""
 _NR_SHARES = len(IDLE_EDGES_S) + len(RATE_EDGES)
 _AVERAGED_S = np.array([30.0, _FAST_S, _SLOW_S, _FAST_S])
+_LOG_UNITS = np.array([_LOG_BYTES, *[_LOG_RATE] * 6, _LOG_QUOTA, _LOG_TIME])[:, None]
 
 
 class Seen(Protocol):
@@ -81,55 +82,59 @@ class Memory:
     """What signals need of the looks before: all 0 for runs that begin."""
 
     def __init__(self, counts: Floats, shares: Floats, peak: Floats, averages: Floats) -> None:
-        """`counts` [n, 7]: time, work, kdamond's time, RSS and three counters at the last look; `shares` [n, classes];
-        `peak` [n] bytes; `averages` [n, 4]."""
+        """`counts` [7, n]: time, work, kdamond's time, RSS and three counters at the last look; `shares` [n, classes];
+        `peak` [n] bytes; `averages` [4, n]."""
         self.counts, self.shares, self.peak, self.averages = counts, shares, peak, averages
 
     @classmethod
     def blank(cls, n: int) -> Self:
         """That of `n` runs that begin."""
-        return cls(np.zeros((n, 7)), np.zeros((n, _NR_SHARES)), np.zeros(n), np.zeros((n, _AVERAGED_S.size)))
+        return cls(np.zeros((7, n)), np.zeros((n, _NR_SHARES)), np.zeros(n), np.zeros((_AVERAGED_S.size, n)))
 
     def take(self, other: Memory, which: NDArray[np.bool_]) -> None:
         """Takes over what `other` has, of the runs `which` [n] only."""
-        self.counts[which], self.shares[which] = other.counts, other.shares
-        self.peak[which], self.averages[which] = other.peak, other.averages
+        self.counts[:, which], self.shares[which] = other.counts, other.shares
+        self.peak[which], self.averages[:, which] = other.peak, other.averages
 
 
 def signals(seen: Seen, before: Memory, duration_ms: Floats) -> tuple[NDArray[np.float32], Memory]:
     """The signals, float32 [n, len(SIGNALS)], of runs of workloads with these nominal durations [n] (0: not told to the
     agent, nor how far it is), and what the next call needs."""
     told = duration_ms > 0
-    work_ms = np.where(told, seen.work_done_ms, 0.0)
-    counters = (seen.rss_bytes, seen.major_faults, seen.swap_in_pages, seen.swap_out_pages)
-    counts = np.stack([seen.t_s, work_ms, seen.kdamond_cpu_s, *counters], 1, dtype=np.float64)
-    rss = counts[:, 3]
-    passed_s = np.maximum(counts[:, 0] - before.counts[:, 0], _NO_TIME_S)
-    work, cpu, grown, faults, came_in, went_out = ((counts - before.counts)[:, 1:] / passed_s[:, None]).T
+    counts = np.empty_like(before.counts)
+    counts[0], counts[1], counts[2] = seen.t_s, np.where(told, seen.work_done_ms, 0.0), seen.kdamond_cpu_s
+    counts[3], counts[4] = seen.rss_bytes, seen.major_faults
+    counts[5], counts[6] = seen.swap_in_pages, seen.swap_out_pages
+    t_s, work_ms, _, rss, *_ = counts
+    since = counts - before.counts
+    passed_s = np.maximum(since[0], _NO_TIME_S)
+    work, cpu, grown, faults, came_in, went_out = since[1:] / passed_s
     monitored = seen.bytes_by.sum((1, 2))
+    some, peak = np.maximum(monitored, 1.0), np.maximum(before.peak, rss)
+    least = np.maximum(peak, 1.0)
     shares = np.concatenate([seen.bytes_by[:, 0, :], seen.bytes_by[:, 1:, 0]], 1)
-    shares /= np.maximum(monitored, 1.0)[:, None]
-    changed = np.where(before.counts[:, 0] > _NO_TIME_S, 0.5 * np.abs(shares - before.shares).sum(1), 0.0)
-    peak = np.maximum(before.peak, rss)
-    forgotten = 1.0 - np.exp(-passed_s[:, None] / _AVERAGED_S)
-    now = np.stack([changed, came_in, came_in, went_out], 1)
-    averages = before.averages + forgotten * (now - before.averages)
-    elapsed_s = np.maximum(seen.t_s, _NO_TIME_S)
-    numbers = [
-        changed,
-        averages[:, 0],
-        rss / np.maximum(monitored, 1.0),
-        rss / np.maximum(peak, 1.0),
-        grown * passed_s / np.maximum(peak, 1.0),
-        np.log2(np.maximum(rss, 1.0)) / _LOG_BYTES,
-        seen.swap_bytes / np.maximum(rss + seen.swap_bytes, 1.0),
-        *(np.log2(1.0 + np.stack([faults, came_in, went_out, *averages[:, 1:].T])) / _LOG_RATE),
-        cpu,
-        np.log2(1.0 + seen.esz_bytes) / _LOG_QUOTA,
-        np.log2(1.0 + seen.t_s) / _LOG_TIME,
-        work_ms / np.where(told, duration_ms, 1.0),
-        work / 2e3,
-        work_ms / elapsed_s / 2e3,
-    ]
-    found = np.concatenate([shares, np.stack(numbers, 1)], 1, dtype=np.float32)
-    return np.clip(found, -1.0, 1.0), Memory(counts, shares, peak, averages)
+    shares /= some[:, None]
+    changed = np.where(before.counts[0] > _NO_TIME_S, 0.5 * np.abs(shares - before.shares).sum(1), 0.0)
+    averages = np.empty_like(before.averages)
+    averages[0], averages[1:3], averages[3] = changed, came_in, went_out
+    averages -= before.averages
+    averages *= 1.0 - np.exp(-passed_s / _AVERAGED_S[:, None])
+    averages += before.averages
+    logs = np.empty((9, t_s.size))
+    logs[1], logs[2], logs[3], logs[4:7] = faults, came_in, went_out, averages[1:]
+    logs[7], logs[8] = seen.esz_bytes, t_s
+    logs[1:] += 1.0
+    logs[0] = np.maximum(rss, 1.0)
+    np.log2(logs, out=logs)
+    logs /= _LOG_UNITS
+    found = np.empty((len(SIGNALS), t_s.size))
+    found[:_NR_SHARES] = shares.T
+    numbers = found[_NR_SHARES:]
+    numbers[0], numbers[1], numbers[2], numbers[3] = changed, averages[0], rss / some, rss / least
+    numbers[4], numbers[5] = grown * passed_s / least, logs[0]
+    numbers[6] = seen.swap_bytes / np.maximum(rss + seen.swap_bytes, 1.0)
+    numbers[7:13], numbers[13], numbers[14:16] = logs[1:7], cpu, logs[7:]
+    numbers[16], numbers[17] = work_ms / np.where(told, duration_ms, 1.0), work / 2e3
+    numbers[18] = work_ms / np.maximum(t_s, _NO_TIME_S) / 2e3
+    np.clip(found, -1.0, 1.0, out=found)
+    return np.ascontiguousarray(found.T, np.float32), Memory(counts, shares, peak, averages)

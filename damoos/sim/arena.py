@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, get_args, get_type_hints
 
 import numpy as np
 
+from .blocks import BLOCKS
+
 _ALIGN = 64
 _ENTRIES = 3
 """Numbers that the table has for a field: its address and its shape."""
@@ -77,7 +79,8 @@ class Arena:
 
     def __init__(self, at: Plan, like: Arena | None = None) -> None:
         """Arrays of zeros, or as those of `like`, which has the same plan; in buffers is whatever was there before."""
-        block: np.ndarray = np.empty(at.n_bytes, np.uint8)
+        self._memory = BLOCKS.take(at.n_bytes)
+        block: np.ndarray = np.frombuffer(self._memory, np.uint8)
         block[: at.n_zeroed] = 0 if like is None else like.block[: at.n_zeroed]
         self.plan: Plan = at
         self.block: np.ndarray = block
@@ -86,12 +89,18 @@ class Arena:
         table[:] = at.table
         table[at.addresses] += self.address
 
+    def __del__(self) -> None:
+        memory = self.__dict__.get("_memory")
+        self.__dict__.clear()
+        if memory is not None:
+            BLOCKS.give_back(memory)
+
     def __getattr__(self, name: str) -> Any:
         try:
             dtype, shape, offset = self.__dict__["plan"].places[name]
         except KeyError:
             raise AttributeError(f"{type(self).__name__} has no array {name!r}") from None
-        array = self.__dict__[name] = np.ndarray(shape, dtype, self.block, offset)
+        array = self.__dict__[name] = np.ndarray(shape, dtype, self._memory, offset)
         return array
 
     def copy_buffers(self, like: Arena, names: Iterable[str], count: int) -> None:

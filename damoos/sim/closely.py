@@ -23,7 +23,7 @@ from .state import (
     PHASE_ACCESSES,
     PHASE_END_AT,
 )
-from .visible import clear_hits, see, see_own_pages, see_sweep, touched_share
+from .visible import clear_hits, see, see_own_pages, see_sweep, touched_share, wrapped
 
 
 @kernel
@@ -166,7 +166,7 @@ def _consume_sweep(st, q, cpu_us, todo, rate):
     used, made, covered = 0.0, 0.0, 0.0
     # Extent by extent while pages are absent, at most one pass; after that at the undisturbed rate.
     while covered < pages and used < cpu_us and made < todo and to_come(st, q):
-        at = (st.area_at[a] + covered) % pages
+        at = wrapped(st.area_at[a] + covered, pages)
         page = st.area_start[a] + int(at)
         i = first_extent(st, page)
         stretch = st.ext_end[i] - st.area_start[a] - at
@@ -196,7 +196,7 @@ def _consume_sweep(st, q, cpu_us, todo, rate):
         used += rest / rate
     if covered >= pages:
         see(st, a, 1.0 / step if step > 1.0 else 1.0)
-        st.area_at[a] = (st.area_at[a] + covered) % pages
+        st.area_at[a] = wrapped(st.area_at[a] + covered, pages)
     else:
         see_sweep(st, a, covered, covered)
     return used, made

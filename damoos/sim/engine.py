@@ -17,7 +17,7 @@ from .idle import mark_checked
 from .intervals import tune_intervals
 from .jit import entry, kernel
 from .lru import is_filling, relieve
-from .monitor import check_accesses, check_each
+from .monitor import check_accesses, check_each, note_greatest
 from .phases import is_running
 from .processes import advance_together, begin_all, owe, steady_together
 from .recorder import buffers_full, elapse, last_sample, show, trace_aggregation
@@ -185,6 +185,7 @@ def _sample(st, n):
             relieve(st)
         done += m
     st.n[PASSED] += done
+    note_greatest(st)
 
 
 @kernel

@@ -49,11 +49,17 @@ def check_accesses(st, n):
         else:
             for j in range(open_ones):
                 hits[i + st.place[j]] += binomial(st.rng, MONITOR, st.checks[j], st.chance[j])
+    st.n[NR_SAMPLED] += count * n
+
+
+@kernel
+def note_greatest(st):
+    """Notes the greatest nr_accesses so far, which merging goes by."""
+    hits = st.nr_accesses[st.n[CUR]]
     greatest = 0
-    for i in range(count):
+    for i in range(st.n[NR_REGIONS]):
         greatest = max(greatest, hits[i])
     st.n[MAX_NR_ACCESSES] = greatest
-    st.n[NR_SAMPLED] += count * n
 
 
 @kernel
@@ -187,7 +193,6 @@ def _swept_hits(st, a, lo, hi, size, n):
 def check_each(st):
     """The plain method for one sampling interval: a page of each region is drawn and checked."""
     cur = st.n[CUR]
-    greatest = 0
     for i in range(st.n[NR_REGIONS]):
         s, e = st.start[cur, i], st.end[cur, i]
         page = s + below(st.rng, MONITOR, sampled_end(st, s, e) - s)
@@ -202,6 +207,4 @@ def check_each(st):
                     hit = behind < st.sweep_pages[a]
                 if hit:
                     st.nr_accesses[cur, i] += 1
-        greatest = max(greatest, st.nr_accesses[cur, i])
-    st.n[MAX_NR_ACCESSES] = greatest
     st.n[NR_SAMPLED] += st.n[NR_REGIONS]

@@ -23,7 +23,7 @@ def remember(size: int, *, by_value: bool = True) -> Callable[[Function], Functi
 
         @wraps(function)
         def call(*arguments: Any) -> Any:
-            key = tuple(x if isinstance(x, int) else id(x) for x in arguments)
+            key = tuple([x if type(x) is int else id(x) for x in arguments])
             found = recent.get(key)
             if found is None:
                 if len(recent) >= size:

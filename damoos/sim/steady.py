@@ -33,7 +33,7 @@ from .state import (
     SLOWDOWN,
     STEADY_ACCESSES,
 )
-from .visible import clear_hits, see, see_own_pages, see_sweep, touched_share
+from .visible import clear_hits, see, see_own_pages, see_sweep, touched_share, wrapped
 
 _ABSENT_WINDOW_US = 250_000.0
 """While pages may still come in, resident memory is followed at least that closely."""
@@ -160,7 +160,7 @@ def _steady_pattern(st, q, n, per_interval, accesses):
     swept = per_interval * st.pattern_weight[q] / active * step
     if swept >= pages:
         st.hit_n[a] = seen
-        st.area_at[a] = (st.area_at[a] + covered) % pages
+        st.area_at[a] = wrapped(st.area_at[a] + covered, pages)
     else:
         see_sweep(st, a, covered, swept)
 
@@ -168,7 +168,8 @@ def _steady_pattern(st, q, n, per_interval, accesses):
 @kernel
 def _follow_batches(st, first, last, n, per_interval):
     # Few batches in an interval: which patterns run when is drawn batch by batch.
-    batch = st.c[C_BATCH]
+    # In registers, since each store to an array might be to the place where these are.
+    batch, batch_left, pattern = st.c[C_BATCH], st.f[BATCH_LEFT], st.n[PATTERN]
     for q in range(first, last):
         st.hit_n[st.pattern_area[q]] = 0
     # Where several patterns share an area the accesses of the last one count; masim configurations don't do that.
@@ -177,13 +178,13 @@ def _follow_batches(st, first, last, n, per_interval):
         for q in range(first, last):
             st.sweep_from[st.pattern_area[q]] = 0.0
         while left > 0.0:
-            if st.f[BATCH_LEFT] <= 0.0:
-                st.n[PATTERN] = choose_pattern(st, first, last)
-                st.f[BATCH_LEFT] = batch
-            m = min(left, st.f[BATCH_LEFT])
-            st.f[BATCH_LEFT] -= m
+            if batch_left <= 0.0:
+                pattern = choose_pattern(st, first, last)
+                batch_left = batch
+            m = min(left, batch_left)
+            batch_left -= m
             left -= m
-            st.sweep_from[st.pattern_area[st.n[PATTERN]]] += m
+            st.sweep_from[st.pattern_area[pattern]] += m
         for q in range(first, last):
             a = st.pattern_area[q]
             m = st.sweep_from[a]
@@ -194,11 +195,12 @@ def _follow_batches(st, first, last, n, per_interval):
                 else:
                     step = st.pattern_step[q]
                     p = min(1.0, m * step / pages) / max(1.0, step)
-                    st.area_at[a] = (st.area_at[a] + m * step) % pages
+                    st.area_at[a] = wrapped(st.area_at[a] + m * step, pages)
                 st.hit_n[a] += 1
                 st.hit_p[a] += p
                 if st.area_swapped[a] + st.area_untouched[a] > 0:
                     fault_at_random(st, a, p)
+    st.f[BATCH_LEFT], st.n[PATTERN] = batch_left, pattern
     for q in range(first, last):
         a = st.pattern_area[q]
         if st.hit_n[a] > 0:

@@ -22,6 +22,12 @@ def touched_share(x):
 
 
 @kernel
+def wrapped(at, pages):
+    """`at` % `pages`, 0 or more each, without a division where it is `at`, as mostly."""
+    return at if at < pages else at % pages
+
+
+@kernel
 def clear_hits(st, n):
     st.n[SEEN_PHASE] = -1
     for a in range(st.n[FIRST_AREA], st.n[END_AREA]):
@@ -49,7 +55,7 @@ def see_sweep(st, a, covered, per_interval):
     else:
         st.sweep_step[a] = max(st.sweep_step[a], per_interval)
     st.sweep_pages[a] += covered
-    st.area_at[a] = (st.area_at[a] + covered) % pages
+    st.area_at[a] = wrapped(st.area_at[a] + covered, pages)
 
 
 @kernel

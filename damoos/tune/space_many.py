@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +21,35 @@ def decode_many(space: Space, points: Floats) -> Floats:
 
     A choice is its number among the choices; a parameter that is not active is NaN. Coordinates outside are clipped.
     """
-    points = np.clip(np.asarray(points, np.float64), 0.0, 1.0)
-    values = np.empty_like(points)
-    column = {parameter.name: i for i, parameter in enumerate(space.parameters)}
-    for i, parameter in enumerate(space.parameters):
-        values[:, i] = _at(parameter, points[:, i])
-        if parameter.when is not None:
-            other = space.parameters[column[parameter.when.name]]
-            wanted = [_number(other, value) for value in parameter.when.values]
-            values[~np.isin(values[:, column[other.name]], wanted), i] = np.nan
-    return values
+    return Decoder(space, np.zeros(space.dimensions), range(space.dimensions))(points)
+
+
+class Decoder:
+    """`decode_many` of points that differ from `point` [d] in the coordinates `columns` only, which are all that is
+    worked out anew each time."""
+
+    def __init__(self, space: Space, point: Floats, columns: Sequence[int]) -> None:
+        at = np.clip(np.asarray(point, np.float64), 0.0, 1.0)
+        self._row = np.array([_at(p, at[i : i + 1])[0] for i, p in enumerate(space.parameters)])
+        self._varying = [(i, space.parameters[i]) for i in columns]
+        column = {parameter.name: i for i, parameter in enumerate(space.parameters)}
+        self._conditions = []
+        for i, parameter in enumerate(space.parameters):
+            if parameter.when is not None:
+                other = column[parameter.when.name]
+                wanted = [_number(space.parameters[other], value) for value in parameter.when.values]
+                self._conditions.append((i, other, wanted))
+
+    def __call__(self, coordinates: Floats) -> Floats:
+        """The values, float64 [n, d], at the points with `coordinates` [n, len(columns)]."""
+        coordinates = np.clip(np.asarray(coordinates, np.float64), 0.0, 1.0)
+        values = np.empty((len(coordinates), self._row.size))
+        values[:] = self._row
+        for (i, parameter), u in zip(self._varying, coordinates.T, strict=True):
+            values[:, i] = _at(parameter, u)
+        for i, other, wanted in self._conditions:
+            values[~np.isin(values[:, other], wanted), i] = np.nan
+        return values
 
 
 def values_of(space: Space, row: Floats) -> dict[str, Value]:

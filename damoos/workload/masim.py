@@ -38,6 +38,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from damoos.errors import ConfigError
@@ -95,7 +96,7 @@ class MasimWorkload:
         """Sum of the regions' sizes."""
         return sum(region.sz for region in self.regions)
 
-    @property
+    @cached_property
     def duration_ms(self) -> int:
         """Sum of the phases' nominal milliseconds."""
         return sum(phase.ms for phase in self.phases)

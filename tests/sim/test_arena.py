@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ctypes
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -47,14 +50,11 @@ def test_declared_fields_are_the_state_s() -> None:
 def test_what_was_in_buffers_before_does_not_matter(rest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = open_backend("sim:vm-lab")
     expected = backend.start(WORKLOAD, KDAMONDS, 4).finish()
-    empty = np.empty
 
-    def unclean(size: int, dtype: type) -> np.ndarray:
-        block = empty(size, dtype)
-        block[:] = rest
-        return block
+    def unclean(size: int) -> Any:
+        return (ctypes.c_uint8 * size)(*[rest] * size)
 
-    monkeypatch.setattr(arena.np, "empty", unclean)
+    monkeypatch.setattr(arena.BLOCKS, "take", unclean)
     session = backend.start(WORKLOAD, KDAMONDS, 4)
     monkeypatch.undo()
     result = session.finish()

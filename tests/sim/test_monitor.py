@@ -15,6 +15,7 @@ from .states import rows_of, state_of
 from .test_rng import chi_square
 
 check_accesses, check_each = callable_kernel(monitor.check_accesses), callable_kernel(monitor.check_each)
+note_greatest = callable_kernel(monitor.note_greatest)
 
 PAGES = 4096  # of the only workload region of the test states, which starts at page 0
 REGIONS, ROUNDS = 64, 320
@@ -84,6 +85,7 @@ def test_certain_and_impossible_checks_draw_nothing() -> None:
         state, handle, _ = touched([(0, 1000), (1000, PAGES), (PAGES, PAGES + 50)], 20, p)
         before = state.rng.copy()
         check_accesses(handle, 20)
+        note_greatest(handle)
         assert [r[2] for r in rows_of(state)] == [count, count, 0]
         assert (state.rng == before).all()
         assert state.n[MAX_NR_ACCESSES] == count and state.n[NR_SAMPLED] == 60

@@ -9,7 +9,7 @@ from damoos import catalogue
 from damoos.damon.kdamonds import Kdamonds
 from damoos.tune.preset import load_env
 from damoos.tune.space import Parameter, Space
-from damoos.tune.space_many import decode_many, values_of
+from damoos.tune.space_many import Decoder, decode_many, values_of
 
 from .spaces import ACTION, AGE, MIXED, QUOTA, SCHEME, WEIGHT, points
 
@@ -57,4 +57,17 @@ def test_where_rounding_turns_a_point_alone_decides() -> None:
     space = Space((AGE,), MIXED.base)
     # Midway between grid values, so that the last bits of the exponential matter.
     many = np.array([[AGE.coordinate(value)] for value in (100_500, 999_500, 1_005_000, 9_995_000, 10_050_000)])
+    same(space, many)
+
+
+@pytest.mark.parametrize("space", [MIXED, CONDITIONAL], ids=["mixed", "conditional"])
+@pytest.mark.parametrize("columns", [[], [0], [1], [2, 3], [0, 1, 2, 3]])
+def test_coordinates_that_stay_are_decoded_once(space: Space, columns: list[int]) -> None:
+    rng = np.random.default_rng(3)
+    columns = [i for i in columns if i < space.dimensions]
+    point, coordinates = rng.random(space.dimensions), rng.uniform(-0.1, 1.1, (50, len(columns)))
+    many = np.tile(point, (50, 1))
+    many[:, columns] = coordinates
+    found = Decoder(space, point, columns)(coordinates)
+    assert np.array_equal(found, decode_many(space, many), equal_nan=True)
     same(space, many)
