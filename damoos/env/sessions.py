@@ -126,7 +126,7 @@ class LandscapeSessions:
         ended = self._left == 0
         best = self._best.tolist()
         infos = [result(self._names[i], best[i]) if over else {} for i, over in enumerate(ended.tolist())]
-        return (self._best - before) / self._unit, ended, infos
+        return self._runner.rules.reward(before, self._best, self._unit), ended, infos
 
     def close(self) -> None:
         """There is nothing to end."""

@@ -68,6 +68,7 @@ class TuningEnv(SpecOfRuns, gymnasium.Env[Observation, Action]):
     | `landscapes` | None | a folder: trials are answered by `damoos.env.landscape`s that are kept there, see below |
     | `vary_runs` | False | sessions of 1 to `runs` trials, drawn anew, so that a policy learns to be brief |
     | `relative` | False | rewards are shares of the best that a task's landscape has to give, so that all count alike |
+    | `power` | 1.0 | rewards are gains of the best score to that power: above 1 the last bit counts most |
 
     With `landscapes` no trial runs: each task is measured at some hundred points when it is first drawn, later trials
     are interpolated, and a session takes milliseconds. For training, with few `seeds` a workload; what a policy is
@@ -97,9 +98,10 @@ class TuningEnv(SpecOfRuns, gymnasium.Env[Observation, Action]):
         landscapes: str | Path | None = None,
         vary_runs: bool = False,
         relative: bool = False,
+        power: float = 1.0,
         render_mode: None = None,
     ) -> None:
-        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs, relative)
+        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs, relative, power)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         self.render_mode = render_mode
         self.observation_space, self.action_space = _spaces(rules.layout)
@@ -147,11 +149,12 @@ class TuningVectorEnv(SideBySide[Observation, Action]):
         landscapes: str | Path | None = None,
         vary_runs: bool = False,
         relative: bool = False,
+        power: float = 1.0,
         render_mode: None = None,
     ) -> None:
         if num_envs < 1:
             raise InputError("too small", field="num_envs", value=num_envs, allowed="1 and more")
-        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs, relative)
+        rules = _rules(env, runs, repeats, history, profile, controls, landscapes, vary_runs, relative, power)
         self.preset, self.space, self.objective = rules.preset, rules.preset.space, rules.preset.objective
         super().__init__(num_envs, *_spaces(rules.layout), render_mode)
         source, runner = TaskSource.of(workloads, backend, seeds, randomise), Runner(rules)
@@ -197,13 +200,13 @@ def _rules(
     landscapes: str | Path | None,
     vary_runs: bool,
     relative: bool,
+    power: float,
 ) -> Rules:
     preset = load_env(env)
     knobs = Knobs(preset.space, controls)
     folder = None if landscapes is None else Path(landscapes)
-    return Rules(
-        preset, knobs, runs, repeats, runs if history is None else history, profile, folder, vary_runs, relative
-    )
+    shown = runs if history is None else history
+    return Rules(preset, knobs, runs, repeats, shown, profile, folder, vary_runs, relative, power)
 
 
 def _spaces(layout: Layout) -> tuple[Any, Any]:

@@ -7,10 +7,11 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import gymnasium
 import numpy as np
+from numpy.typing import NDArray
 
 from damoos import __version__
 from damoos.errors import InputError
@@ -28,6 +29,7 @@ from .profile import Profile, profile
 from .telling import told_of
 
 Info = dict[str, Any]
+Scores = TypeVar("Scores", float, NDArray[np.float64])
 _REMEMBERED = 8192
 """Tasks whose runs without a scheme are kept; some kB each."""
 _KEY = 0x6C61
@@ -51,8 +53,9 @@ class Rules:
     """How sessions go: `runs` trials, `repeats` runs each, of which the last `history` are shown, and the workload's
     profile with `profile`; with `landscapes`, a folder, trials are answered by what is kept there; with `vary_runs`
     each session has so many runs or fewer, as many of all lengths. `relative`: rewards are in units of what a landscape
-    has to give, at least `LEAST`, instead of `SCORE_SCALE`. Raises InputError, also for landscapes of a space
-    that is more than numbers, and for `relative` without landscapes."""
+    has to give, at least `LEAST`, instead of `SCORE_SCALE`, and what is above does not count. A reward is by how much
+    the best score, in these units and to the power of `power`, rises. Raises InputError, also for landscapes of a space
+    that is more than numbers, for `relative` without landscapes, and for no positive `power`."""
 
     preset: Env
     knobs: Knobs
@@ -63,6 +66,7 @@ class Rules:
     landscapes: Path | None = None
     vary_runs: bool = False
     relative: bool = False
+    power: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value, least in (("runs", self.runs, 1), ("repeats", self.repeats, 1), ("history", self.history, 0)):
@@ -70,6 +74,8 @@ class Rules:
                 raise InputError("too small", field=name, value=value, allowed=f"{least} and more")
         if self.relative and self.landscapes is None:
             raise InputError("is not known of runs", field="relative", value=True, allowed="False, or landscapes")
+        if self.power <= 0.0:
+            raise InputError("too small", field="power", value=self.power, allowed="above 0")
         for parameter in self.preset.space.parameters:
             if self.landscapes is not None and (parameter.kind == "choice" or parameter.when is not None):
                 allowed = "envs whose parameters are numbers that always count"
@@ -82,6 +88,15 @@ class Rules:
     def unit(self, landscape: Landscape | None) -> float:
         """How many percent points of score are a reward of 1."""
         return max(landscape.top, LEAST) if self.relative and landscape is not None else SCORE_SCALE
+
+    def reward(self, before: Scores, after: Scores, unit: Scores) -> Scores:
+        """Of raising the best score, percent and at least 0, from `before` to `after`, in units of `unit`."""
+        return self._worth(after / unit) - self._worth(before / unit)
+
+    def _worth(self, best: Scores) -> Scores:
+        # What an interpolation promises above the best that was measured is mostly its error.
+        capped: Scores = np.minimum(best, 1.0) if self.relative else best
+        return capped**self.power
 
     @property
     def layout(self) -> Layout:
@@ -186,7 +201,8 @@ class TuningSession:
         self._left -= 1
         last = self._left == 0
         info: Info = {"trial": {} if trial is None else told_of(trial), **(self._result(after) if last else {})}
-        return self._observe(), (after - before) / self._rules.unit(self._begun.landscape), last, info
+        reward = self._rules.reward(before, after, self._rules.unit(self._begun.landscape))
+        return self._observe(), reward, last, info
 
     def _observe(self) -> Observation:
         return self._rules.layout.observe(self._begun.profile, self._tried, self._left / self._rules.runs)

@@ -12,7 +12,7 @@ from damoos.errors import InputError
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
-ONLY_TRAINING = ("seeds", "randomise", "landscapes", "vary_runs", "relative")
+ONLY_TRAINING = ("seeds", "randomise", "landscapes", "vary_runs", "relative", "power")
 """Arguments that say what episodes are drawn from, not what a policy sees and does."""
 
 

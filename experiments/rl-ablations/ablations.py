@@ -44,6 +44,8 @@ VARIANTS: dict[str, tuple[int, dict[str, Any]]] = {
     "32 workloads": (32, {}),
 }
 """How many workloads are trained on, and arguments of the environment."""
+SMALL = {"envs": 256}
+"""Settings of these trainings that differ from those of a policy that is to be used."""
 AFTER = (1, 3, RUNS)
 MACHINES = ("same", "scaled")
 COLUMNS = ("variant", "seed", "steps", "seconds", *(f"{m}_{n}" for m in MACHINES for n in AFTER))
@@ -52,8 +54,8 @@ COLUMNS = ("variant", "seed", "steps", "seconds", *(f"{m}_{n}" for m in MACHINES
 def learned(variant: str, seed: int, steps: int, landscapes: Path, folder: Path) -> Policy:
     """The policy of one short training."""
     workloads, arguments = VARIANTS[variant]
-    changes = {"steps": steps, "evaluations": 2, "episodes": 16}
-    kept = {"landscapes": str(landscapes), **arguments}
+    changes = {**SMALL, "steps": steps, "evaluations": 2, "episodes": 16}
+    kept = {"landscapes": str(landscapes), "power": 1.0, **arguments}
     settings, given = load_settings(settings_file("tuning", PRESET), ALGORITHM, changes, kept)
     training = Training(
         preset=PRESET,

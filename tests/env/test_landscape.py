@@ -1,6 +1,7 @@
 """Landscapes against functions in closed form, and as the tuning environment uses them."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 
 from damoos.env.history import Tried
+from damoos.env.knobs import Knobs
 from damoos.env.landscape import NEAR, SPREAD, Landscape, kept
 from damoos.env.tuning import TuningEnv, TuningVectorEnv
+from damoos.env.tuning_session import Rules
 from damoos.errors import ConfigError, InputError
+from damoos.tune.preset import load_env
 from tests.tune import fake
 
 PROFILE = np.zeros(15, np.float32)
@@ -114,6 +118,17 @@ def test_sessions_of_landscapes_run_each_task_once(tmp_path: Path, monkeypatch: 
 def test_shares_are_of_landscapes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="relative"):
         TuningEnv("zigzag", relative=True)
+    with pytest.raises(InputError, match="power"):
+        TuningEnv("zigzag", power=0.0)
+
+
+def test_the_last_share_counts_most(tmp_path: Path) -> None:
+    rules = Rules(load_env("reclaim"), Knobs(load_env("reclaim").space), 3, 1, 3, True, tmp_path, False, True, 4.0)
+    before, after = np.array([0.0, 10.0, 20.0, 20.0]), np.array([10.0, 20.0, 21.0, 20.0])
+    rewards = rules.reward(before, after, np.full(4, 20.0))
+    assert rewards.tolist() == [0.5**4, 1.0 - 0.5**4, 0.0, 0.0]
+    assert [rules.reward(*pair, 20.0) for pair in zip(before, after, strict=True)] == rewards.tolist()
+    assert replace(rules, relative=False, power=1.0).reward(20.0, 25.0, 20.0) == 0.25
 
 
 def test_choices_can_not_be_interpolated(tmp_path: Path) -> None:
@@ -132,6 +147,7 @@ def test_side_by_side_they_go_as_alone(tmp_path: Path) -> None:
     assert shares.step(np.zeros(5))[1] == pytest.approx(
         shares._session._tried[0].score / shares._session._begun.landscape.top  # type: ignore[union-attr]
     )
+    options |= {"relative": True, "power": 4.0}
     varied = options | {"vary_runs": True}
     first, _ = TuningVectorEnv(3, **varied).reset(seed=5)
     assert first.tolist() == [TuningEnv(**varied).reset(seed=5 + i)[0].tolist() for i in range(3)]
