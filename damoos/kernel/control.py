@@ -42,6 +42,9 @@ class Control:
         self.files = frozenset(files)
         self.patience = patience if patience is not None else Patience()
         self._intervals: tuple[tuple[Intervals, ...], ...] = ()
+        # Input files as they were left here; None where they have to be read. Reading them all takes the CPU of the
+        # tuned machine as long as a look at DAMON's regions does.
+        self._left: dict[str, str] | None = None
 
     def plan(self, kdamonds: Kdamonds, pids: Sequence[int] = ()) -> tuple[Write, ...]:
         """What `stage` would write. Raises KdamondsError as it does, HostError."""
@@ -53,7 +56,7 @@ class Control:
         `pids` go to the targets without one, in order. Raises KdamondsError for what this kernel refuses or lacks
         (with the field), HostError.
         """
-        asked = with_pids(kdamonds, pids)
+        asked, self._left = with_pids(kdamonds, pids), None
         writes = self._write(self.inputs(), self._encode(asked))
         self._remember(asked)
         return self._read_back(asked, writes)
@@ -102,7 +105,7 @@ class Control:
         for number in numbers:
             self._check_on(number)
         tuned = self._with_tuned_intervals(asked)
-        before = self.inputs()
+        before, self._left = self.inputs() if self._left is None else self._left, None
         committed: list[int] = []
         try:
             writes = self._write(before, encode(tuned, self.files))
@@ -117,10 +120,13 @@ class Control:
         for number in numbers:
             self._check_on(number, "ended at the commit")
         self._remember(asked)
+        if _kept_as_written(tuned, writes):
+            self._left = before | {write.path.removeprefix(f"{abi.KDAMONDS}/"): write.new for write in writes}
         return self._read_back(tuned, writes)
 
     def commit_goals(self, values: Sequence[int], scheme: int = 0, kdamond: int = 0) -> None:
         """Sets `current_value` of the goals of a scheme and commits only goals: what a user_input goal is fed with."""
+        self._left = None
         goals = f"{abi.KDAMONDS}/{kdamond}/contexts/0/schemes/{scheme}/quotas/goals"
         for number, value in enumerate(values):
             self.host.write(f"{goals}/{number}/current_value", str(value))
@@ -157,7 +163,10 @@ class Control:
         return writes
 
     def _read_back(self, asked: Kdamonds, writes: tuple[Write, ...]) -> Applied:
-        applied = self.read_back()
+        left = self.inputs() if self._left is None else self._left
+        if _kept_as_written(asked, ()):
+            self._left = left
+        applied = decode(left)
         return Applied(asked, applied, differences(asked, applied), writes)
 
     def _check_on(self, kdamond: int, what: str = "has ended") -> None:
@@ -219,6 +228,14 @@ def with_pids(kdamonds: Kdamonds, pids: Sequence[int]) -> Kdamonds:
             allowed=str(open_targets),
         )
     return dataclasses.replace(kdamonds, kdamonds=tuple(filled))
+
+
+def _kept_as_written(kdamonds: Kdamonds, writes: Sequence[Write]) -> bool:
+    # Counts make folders anew, and the kernel writes into the files of what it tunes.
+    counts = any(
+        abi.BY_PATTERN[abi.pattern_of(w.path.removeprefix(f"{abi.KDAMONDS}/"))].kind is abi.Kind.COUNT for w in writes
+    )
+    return not counts and not any(c.intervals.intervals_goal.aggrs for k in kdamonds.kdamonds for c in k.contexts)
 
 
 def _tuned(context: Context, there: Context) -> Context:

@@ -53,7 +53,11 @@ def read_stats(control: Control, kdamond: int = 0) -> tuple[SchemeStats, ...]:
     """The counters of each scheme, those that the kernel lacks are 0, and its effective quota. Raises BackendError."""
     _update(control, "update_schemes_stats", kdamond)
     count = _nr_schemes(control, kdamond)
-    found = _tree(control, f"{_context(kdamond)}/schemes")
+    found: dict[str, str] = {}
+    for scheme in range(count):
+        # Only these: below a scheme are some hundred files.
+        counters = _tree(control, f"{_scheme(kdamond, scheme)}/stats")
+        found |= {f"{scheme}/stats/{name}": text for name, text in counters.items()}
     stats = parse_stats(found, count, _address_unit(control, kdamond))
     if "#/contexts/#/schemes/#/quotas/effective_bytes" not in control.files:
         return stats

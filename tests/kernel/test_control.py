@@ -151,6 +151,30 @@ def test_commit_changes_what_differs_and_nothing_else(kernel: str) -> None:
     assert sorted(names) == ["aggr_us", "sample_us", "state"] and host.writes[-1][1] == "commit"
 
 
+def test_a_commit_after_another_reads_no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeTree("7.3")
+    control = running(host)
+    first, second = (Kdamonds.of(Intervals(us, 200_000), schemes=[WATCH]) for us in (10_000, 8_000))
+    before = control.commit(first, [100])
+    host.writes.clear()
+    monkeypatch.setattr(control, "inputs", lambda: pytest.fail("reads all files"))
+    applied = control.commit(second, [100])
+    assert [path.rpartition("/")[2] for path, _ in host.writes] == ["sample_us", "state"]
+    assert applied.applied.context.intervals.sample_us == 8_000 and applied.differences == before.differences == ()
+    monkeypatch.undo()
+    assert control.read_back() == applied.applied
+
+
+def test_a_commit_of_other_schemes_is_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeTree("7.3")
+    control = running(host)
+    control.commit(Kdamonds.of(Intervals(10_000, 200_000), schemes=[WATCH]), [100])
+    more = control.commit(Kdamonds.of(Intervals(10_000, 200_000), schemes=[WATCH, DOCUMENTED_PAGEOUT]), [100])
+    assert control.read_back() == more.applied and more.differences == ()
+    fewer = control.commit(Kdamonds.of(Intervals(9_000, 200_000), schemes=[WATCH]), [100])
+    assert control.read_back() == fewer.applied and fewer.differences == ()
+
+
 def test_commit_to_what_has_ended_says_so() -> None:
     host = FakeTree()
     control = running(host)
