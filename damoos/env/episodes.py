@@ -28,7 +28,7 @@ from .baseline import GRID, Baseline, baselines
 from .draw import Task, TaskSource
 from .knobs import Knobs
 from .runs import Runs
-from .signals import IDLE_EDGES_S, RATE_EDGES, SIGNALS, Memory, signals
+from .signals import IDLE_EDGES_S, RATE_EDGES, SIGNALS, Memory, has_quota, signals
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -169,7 +169,8 @@ class Episodes:
         sessions = [session for session in self.sessions if session is not None]
         # By what later tasks may have, too.
         if not all(isinstance(machine, SimBackend) for machine in self.source.machines):
-            return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
+            limited = has_quota(self._start)
+            return Runs(sessions, self._kdamonds, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S, counters=limited)
         simulated = [session for session in sessions if isinstance(session, SimSession)]
         # A choice is a number of ours, which the fleet must leave to `_kdamonds`.
         places = ["" if p.kind == "choice" else p.place for p in self.preset.space.parameters]

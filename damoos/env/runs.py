@@ -30,11 +30,15 @@ class Runs:
         *,
         rate_edges: Sequence[float],
         idle_edges_s: Sequence[float],
+        counters: bool = True,
     ) -> None:
-        """As of `Fleet`; `kdamonds_of`: what the numbers of a commit mean."""
+        """As of `Fleet`; `kdamonds_of`: what the numbers of a commit mean; `counters`: whether schemes are asked for
+        their statistics at each look (else `esz_bytes`, `sz_tried` and `sz_applied` are 0), which takes a machine's CPU
+        some milliseconds."""
         self.sessions = list(sessions)
         self._kdamonds_of = kdamonds_of
         self._edges = np.array(rate_edges, float), np.array(idle_edges_s, float)
+        self._counters = counters
         self._integrals = [Integral() for _ in sessions]
         self._last: list[Samples | None] = [None for _ in sessions]
 
@@ -70,7 +74,8 @@ class Runs:
         self.sessions[i], self._integrals[i], self._last[i] = session, Integral(), None
 
     def _row(self, i: int) -> dict[str, float]:
-        session, last, stats = self.sessions[i], self._last[i], self.sessions[i].stats()
+        session, last = self.sessions[i], self._last[i]
+        stats = session.stats() if self._counters else ()
         first = stats[0] if stats else SchemeStats()
         counted = ("kdamond_cpu_s", "rss_bytes", "swap_bytes", "major_faults", "swap_in_pages", "swap_out_pages")
         return {

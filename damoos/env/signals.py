@@ -7,6 +7,9 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from damoos.damon.kdamonds import Kdamonds
+from damoos.damon.quotas import Quotas
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -56,6 +59,11 @@ forget at a rate of 1/T."""
 _NR_SHARES = len(IDLE_EDGES_S) + len(RATE_EDGES)
 _AVERAGED_S = np.array([30.0, _FAST_S, _SLOW_S, _FAST_S, _FAST_S])
 _LOG_UNITS = np.array([_LOG_BYTES, *[_LOG_RATE] * 6, _LOG_COST, _LOG_QUOTA, _LOG_TIME])[:, None]
+
+
+def has_quota(kdamonds: Kdamonds) -> bool:
+    """Whether the first scheme has a quota, which is all that signals tell of schemes' statistics."""
+    return any(scheme.quotas != Quotas() for scheme in kdamonds.context.schemes[:1])
 
 
 class Seen(Protocol):

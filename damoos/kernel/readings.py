@@ -89,6 +89,7 @@ def read_tuned_intervals(control: Control, kdamond: int = 0) -> tuple[int, int]:
     The kernel writes them into the input files: what is staged differs from what was asked for from then on.
     """
     _update(control, "update_tuned_intervals", kdamond)
+    control.forget()
     return _intervals(control, kdamond)
 
 
@@ -118,17 +119,17 @@ def _tree(control: Control, folder: str) -> dict[str, str]:
 
 
 def _nr_schemes(control: Control, kdamond: int) -> int:
-    return int(_read(control, f"{_context(kdamond)}/schemes/nr_schemes"))
+    return int(control.read_input(f"{_context(kdamond)}/schemes/nr_schemes"))
 
 
 def _address_unit(control: Control, kdamond: int) -> int:
     if "#/contexts/#/addr_unit" not in control.files:
         return 1
     # Kernel: only paddr heeds the unit.
-    paddr = _read(control, f"{_context(kdamond)}/operations") == "paddr"
-    return int(_read(control, f"{_context(kdamond)}/addr_unit")) if paddr else 1
+    paddr = control.read_input(f"{_context(kdamond)}/operations") == "paddr"
+    return int(control.read_input(f"{_context(kdamond)}/addr_unit")) if paddr else 1
 
 
 def _intervals(control: Control, kdamond: int) -> tuple[int, int]:
     folder = f"{_context(kdamond)}/monitoring_attrs/intervals"
-    return int(_read(control, f"{folder}/sample_us")), int(_read(control, f"{folder}/aggr_us"))
+    return int(control.read_input(f"{folder}/sample_us")), int(control.read_input(f"{folder}/aggr_us"))

@@ -13,7 +13,7 @@ from damoos.backend.result import Samples
 from damoos.damon.kdamonds import Kdamonds
 from damoos.env.knobs import Knobs
 from damoos.env.runs import Runs
-from damoos.env.signals import IDLE_EDGES_S, RATE_EDGES, Memory, signals
+from damoos.env.signals import IDLE_EDGES_S, RATE_EDGES, Memory, has_quota, signals
 from damoos.sim.fleet import Fleet
 from damoos.sim.session import SimSession
 from damoos.tune.preset import load_env
@@ -74,7 +74,8 @@ class PolicySteerer:
         # A simulated run is looked at as in training, exactly; of others it is known what they were sampled at last.
         if isinstance(session, SimSession):
             return Fleet([session], (), self._meant, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S, threads=1)
-        return Runs([session], self._meant, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S)
+        limited = has_quota(self._space.kdamonds(self._space.defaults()))
+        return Runs([session], self._meant, rate_edges=RATE_EDGES, idle_edges_s=IDLE_EDGES_S, counters=limited)
 
     def _meant(self, row: NDArray[np.float64]) -> Kdamonds:
         return self._space.kdamonds(values_of(self._space, row))
