@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -45,6 +46,14 @@ class TreeReader(Protocol):
 
     def read_tree(self, folder: str) -> dict[str, str]:
         """Every readable file below `folder`: path relative to it -> text without final newline."""
+
+
+@runtime_checkable
+class TableReader(Protocol):
+    """A host that reads the same files of many folders in one go."""
+
+    def read_table(self, folder: str, names: Sequence[str]) -> dict[int, list[str]]:
+        """The texts of the files `names` in each folder below `folder` whose name is a number, by that number."""
 
 
 class LocalHost:
@@ -154,6 +163,16 @@ def read_tree(host: Host, folder: str) -> dict[str, str]:
             elif error.errno != errno.EACCES:
                 raise
     return found
+
+
+def read_table(host: Host, folder: str, names: Sequence[str]) -> dict[int, list[str]]:
+    """The texts of the files `names`, without final newlines, in each folder below `folder` whose name is a number, by
+    that number. Raises HostError."""
+    if isinstance(host, TableReader):
+        return host.read_table(folder, names)
+    found = read_tree(host, folder)
+    numbers = {path.split("/")[0] for path in found if "/" in path}
+    return {int(n): [found[f"{n}/{name}"] for name in names] for n in numbers if n.isdecimal()}
 
 
 def _may_be_folder(error: HostError) -> bool:

@@ -280,6 +280,11 @@ class AgentHost:
         files = self._link.request("tree", path=folder, flat="tried_regions")["files"]
         return {path: text.removesuffix("\n") for path, text in files.items()}
 
+    def read_table(self, folder: str, names: Sequence[str]) -> dict[int, list[str]]:
+        """See TableReader.read_table: one round trip."""
+        rows = self._link.request("table", path=folder, names=list(names))["rows"]
+        return {int(n): [text.removesuffix("\n") for text in texts] for n, texts in rows.items()}
+
 
 def _why(event: dict[str, Any]) -> str:
     if event["event"] == "refused":

@@ -16,8 +16,9 @@ from damoos.errors import BackendError, HostError
 
 from . import abi
 from .control import Control
-from .host import read_tree
+from .host import read_table, read_tree
 
+_OF_REGION = ("start", "end", "nr_accesses", "age")
 _SIZES = ("sz_tried", "sz_applied", "sz_ops_filter_passed")
 
 
@@ -27,23 +28,19 @@ def read_snapshot(control: Control, t_s: float, scheme: int = 0, kdamond: int = 
     Waits up to the scheme's apply interval. `t_s` is the moment that the caller gives it. Raises BackendError.
     """
     _update(control, "update_schemes_tried_regions", kdamond)
-    # From there and not from above: trees of DAMON come without their many regions otherwise.
-    found = _tree(control, f"{_scheme(kdamond, scheme)}/tried_regions")
-    numbers = sorted(int(path.split("/")[0]) for path in found if path.endswith("/start"))
+    folder = f"{_scheme(kdamond, scheme)}/tried_regions"
+    found = control.patience(lambda: read_table(control.host, folder, _OF_REGION))
     unit = _address_unit(control, kdamond)
-    columns = {
-        name: np.array([int(found[f"{n}/{name}"]) for n in numbers], np.int64) for name in ("nr_accesses", "age")
-    }
     # In Python's integers first: an address times its unit may pass 64 bits only on a tree that is broken.
-    edges = {name: np.array([int(found[f"{n}/{name}"]) * unit for n in numbers], np.int64) for name in ("start", "end")}
-    order = np.argsort(edges["start"], kind="stable")
+    rows = sorted((int(start) * unit, int(end) * unit, int(n), int(age)) for start, end, n, age in found.values())
+    start, end, nr_accesses, age = np.array(rows, np.int64).reshape(-1, 4).T
     sample_us, aggr_us = _intervals(control, kdamond)
     return Snapshot(
         t_s=t_s,
-        start=edges["start"][order],
-        end=edges["end"][order],
-        nr_accesses=columns["nr_accesses"][order],
-        age=columns["age"][order],
+        start=start,
+        end=end,
+        nr_accesses=nr_accesses,
+        age=age,
         sample_us=sample_us,
         aggr_us=aggr_us,
     )

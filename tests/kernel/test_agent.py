@@ -351,6 +351,25 @@ def test_a_tree_comes_in_one_reply(link: AgentLink) -> None:
     assert AgentHost(link, "x").read_tree("/sys/a") == trimmed
 
 
+def test_a_table_has_the_same_files_of_each_numbered_folder(link: AgentLink, root: Path) -> None:
+    for number, text in {"0": "1\n", "12": "7\n", "word": "3\n"}.items():
+        (root / "sys/t" / number).mkdir(parents=True)
+        for name in ("start", "end", "other"):
+            (root / "sys/t" / number / name).write_text(name[0] + text)
+    (root / "sys/t/5").write_text("no folder\n")
+    with pytest.raises(HostError, match="/sys/t"):
+        link.request("table", path="/sys/t", names=["start"])
+    (root / "sys/t/5").unlink()
+    assert AgentHost(link, "x").read_table("/sys/t", ["start", "end"]) == {0: ["s1", "e1"], 12: ["s7", "e7"]}
+    with pytest.raises(HostError, match="/sys/t"):
+        link.request("table", path="/sys/t", names=["none"])
+    with pytest.raises(BackendError, match="not a name"):
+        link.request("table", path="/sys/t", names=["../secret"])
+    (root / "sys/t/3").symlink_to(root / "sys/t/0")
+    with pytest.raises(HostError, match="/sys/t"):
+        link.request("table", path="/sys/t", names=["start"])
+
+
 def kdamond_tree(root: Path) -> Path:
     folder = root / "sys/kernel/mm/damon/admin/kdamonds"
     (folder / "0").mkdir(parents=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from damoos.errors import BackendError, HostError
-from damoos.kernel.host import SWITCH, LocalHost, TreeReader, read_tree
+from damoos.kernel.host import SWITCH, LocalHost, TreeReader, read_table, read_tree
 from damoos.kernel.link import AgentHost, AgentLink, agent_argv
 
 
@@ -70,6 +70,15 @@ def test_a_host_that_reads_trees_in_one_go_is_asked_to(host: LocalHost) -> None:
 
     assert not isinstance(host, TreeReader)
     assert read_tree(Quick(host.root), "/sys") == {"asked": "/sys"}
+
+
+def test_a_table_is_read_from_the_tree_where_a_host_has_no_quicker_way(host: LocalHost) -> None:
+    for number in ("1", "10", "all"):
+        folder = host.root / "sys/t" / number
+        folder.mkdir(parents=True)
+        (folder / "age").write_text(f"{number}\n")
+        (folder / "sz").write_text("4\n")
+    assert read_table(host, "/sys/t", ["sz", "age"]) == {1: ["4", "1"], 10: ["4", "10"]}
 
 
 @pytest.mark.parametrize("path", ["/sys/kernel/mm", "/proc/swaps", "/sys/nothing/there"])
