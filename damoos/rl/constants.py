@@ -19,12 +19,12 @@ MOST = 0.5
 
 
 def best_constant(
-    vec: BatchedVecEnv, count: int, seed: int, on_point: Callable[[int], None] = lambda done: None
+    vec: BatchedVecEnv, count: int, seed: int, goes_on: Callable[[], bool] = lambda: True
 ) -> NDArray[np.float32]:
     """The action, float32 [d] in ± `MOST`, that earns most as the only one, of `count` that are tried.
 
     Half of them fill the space, the others lie around the best so far, nearer and nearer. Each acts in one episode of
-    each environment, all in the same tasks. `on_point` is told how many have been.
+    each environment, all in the same tasks. `goes_on` is asked after each whether there is time for more.
     """
     assert vec.action_space.shape is not None
     rng = np.random.default_rng(seed)
@@ -40,7 +40,8 @@ def best_constant(
         earned = float(np.mean([episode.reward for episode in run_episodes(_always(point), vec, seed)]))
         if earned > most:
             best, most = point, earned
-        on_point(done + 1)
+        if not goes_on():
+            break
     return best.astype(np.float32)
 
 

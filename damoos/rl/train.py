@@ -44,6 +44,8 @@ LOG = "log"
 VALIDATION_SEED = 0x76616C
 """Of validation episodes: they are the same each time, so that what differs is the policy."""
 REPORT_S = 0.5
+CONSTANTS_SHARE = 0.25
+"""How much of a training's time is spent on actions that never change at most."""
 
 OnProgress = Callable[[Progress], None]
 
@@ -107,8 +109,12 @@ class _Run(BaseCallback):
 
     def _begin_with_a_constant(self) -> None:
         asked = self.training
-        found = best_constant(self.batch, asked.settings.constants, asked.seed, lambda done: self._report_at_times())
-        act_always(self.learner, found)
+
+        def goes_on() -> bool:
+            self._report_at_times()
+            return self._share() < CONSTANTS_SHARE
+
+        act_always(self.learner, best_constant(self.batch, asked.settings.constants, asked.seed, goes_on))
 
     def _on_rollout_start(self) -> None:
         settings = self.training.settings
