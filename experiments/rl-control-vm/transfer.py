@@ -2,8 +2,8 @@
 
 Reads what `damoos bench --publish` left beside `rl-control-vm` and `rl-control-vm-simulated`, and prints the table of
 docs/rl.md: worths (interquartile means over seeds; 0 where nothing beats no scheme), what the policy has over
-`documented`, and what share of it stays. With two files, `rows.csv` of the model and of the kernel, scores of the first runs instead
-(means over seeds), which know no such bound.
+`documented`, and what share of it stays. With two files, `rows.csv` of the model and of the kernel, scores of the first
+runs instead (means over seeds), which know no such bound.
 """
 
 from __future__ import annotations
