@@ -344,14 +344,14 @@ def test_a_switched_off_host_is_refused_before_anything_heavy_is_loaded(here: Pa
 def test_an_interrupted_study_of_many_machines_ends_soon_and_goes_on(here: Path) -> None:
     """Ctrl-C while two runs of half a minute are under way: neither is waited for."""
     code = (
-        "import sys, threading, time\n"
+        "import os, sys, threading, time\n"
         "from tests.tune import fake\n"
         "go_on = fake.FakeSession.advance\n"
         "begun = threading.local()\n"
         "def advance(self, seconds):\n"
         "    samples = go_on(self, 0.005)\n"
         "    if not hasattr(begun, 'told'):\n"
-        "        begun.told = print('started', flush=True)\n"
+        "        begun.told = os.write(1, b'started\\n')\n"
         "    time.sleep(0.1)\n"
         "    return samples\n"
         "fake.FakeSession.advance = advance\n"
