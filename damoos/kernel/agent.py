@@ -306,6 +306,9 @@ class Tree:
         """The texts of the files `names` in each folder below `path` whose name is a number: a third of the work that
         `tree` has with DAMON's regions."""
         rows: dict[str, list[str]] = {}
+        for name in names:
+            if "/" in name:
+                raise Refused("not a name", path=name)
         here = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for number in os.listdir(here):
@@ -322,8 +325,6 @@ class Tree:
         folder = os.open(number, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
         try:
             for name in names:
-                if "/" in name:
-                    raise Refused("not a name", path=name)
                 fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
                 try:
                     texts.append(os.read(fd, PIPE_BUF).decode("utf-8", "surrogateescape"))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from damoos.damon.attrs import Intervals
-from damoos.damon.kdamonds import Context, Kdamonds
+from damoos.damon.kdamonds import Context, Kdamond, Kdamonds
 from damoos.damon.validation import validate
 from damoos.errors import BackendError, HostError, KdamondsError
 
@@ -130,9 +130,11 @@ class Control:
         for number in numbers:
             self._check_on(number, "ended at the commit")
         self._remember(asked)
-        if _kept_as_written(tuned, writes):
-            self._left = before | {write.path.removeprefix(f"{abi.KDAMONDS}/"): write.new for write in writes}
-        return self._read_back(tuned, writes)
+        changes = {write.path.removeprefix(f"{abi.KDAMONDS}/"): write.new for write in writes}
+        # A count makes folders anew.
+        unknown = any(abi.BY_PATTERN[abi.pattern_of(path)].kind is abi.Kind.COUNT for path in changes)
+        unknown = unknown or any(map(_tunes, tuned.kdamonds))
+        return self._read_back(tuned, writes, None if unknown else before | changes)
 
     def commit_goals(self, values: Sequence[int], scheme: int = 0, kdamond: int = 0) -> None:
         """Sets `current_value` of the goals of a scheme and commits only goals: what a user_input goal is fed with."""
@@ -172,10 +174,10 @@ class Control:
                 ) from error
         return writes
 
-    def _read_back(self, asked: Kdamonds, writes: tuple[Write, ...]) -> Applied:
-        left = self.inputs() if self._left is None else self._left
-        if _kept_as_written(asked, ()):
-            self._left = left
+    def _read_back(self, asked: Kdamonds, writes: tuple[Write, ...], left: dict[str, str] | None = None) -> Applied:
+        # `left`: the input files as they are now, where that is known.
+        left = self.inputs() if left is None else left
+        self._left = None if any(map(_tunes, asked.kdamonds)) else left
         applied = decode(left)
         return Applied(asked, applied, differences(asked, applied), writes)
 
@@ -191,7 +193,7 @@ class Control:
         again = tuple(tuple(c.intervals for c in kdamond.contexts) for kdamond in asked.kdamonds) == self._intervals
         kdamonds = list(asked.kdamonds)
         for number, kdamond in enumerate(kdamonds):
-            if again and any(context.intervals.intervals_goal.aggrs for context in kdamond.contexts):
+            if again and _tunes(kdamond):
                 self.command("update_tuned_intervals", number)
                 now = self.read_back().kdamonds[number].contexts
                 contexts = (_tuned(c, there) for c, there in zip(kdamond.contexts, now, strict=True))
@@ -240,12 +242,9 @@ def with_pids(kdamonds: Kdamonds, pids: Sequence[int]) -> Kdamonds:
     return dataclasses.replace(kdamonds, kdamonds=tuple(filled))
 
 
-def _kept_as_written(kdamonds: Kdamonds, writes: Sequence[Write]) -> bool:
-    # Counts make folders anew, and the kernel writes into the files of what it tunes.
-    counts = any(
-        abi.BY_PATTERN[abi.pattern_of(w.path.removeprefix(f"{abi.KDAMONDS}/"))].kind is abi.Kind.COUNT for w in writes
-    )
-    return not counts and not any(c.intervals.intervals_goal.aggrs for k in kdamonds.kdamonds for c in k.contexts)
+def _tunes(kdamond: Kdamond) -> bool:
+    # Then the kernel writes into the files of the intervals.
+    return any(context.intervals.intervals_goal.aggrs for context in kdamond.contexts)
 
 
 def _tuned(context: Context, there: Context) -> Context:

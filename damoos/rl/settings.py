@@ -123,7 +123,13 @@ def _own(path: Path, table: str, key: str, value: Any) -> Any:
     least = 0 if key == "constants" else 1
     fits = isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
     if not fits or (kind is int and value < least) or (key == "activation" and value not in ("tanh", "relu")):
-        allowed = {int: f"{least} and more", tuple: "a list of widths", str: "tanh, relu", bool: "true, false"}
+        allowed = {
+            int: f"{least} and more",
+            float: "a number",
+            tuple: "a list of widths",
+            str: "tanh, relu",
+            bool: "true, false",
+        }
         line = line_of(path, key, table)
         raise ConfigError(
             "wrong value", file=path, line=line, field=f"{table}.{key}", value=value, allowed=allowed.get(kind)

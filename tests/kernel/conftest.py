@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from damoos.errors import BackendError
+from damoos.kernel.backend import KernelBackend, Pool
 from damoos.kernel.hosts import kernels, machines, qemu
 from damoos.kernel.hosts.vm import VmHost
+from damoos.kernel.place import connect_booted
+from damoos.workload.pace import Pace
 
 SERIES = ("6.12", "7.3")
 
@@ -32,6 +36,20 @@ def kernel(series: str) -> kernels.Kernel:
         return kernels.find(series)
     except BackendError as error:
         missing(str(error))
+
+
+def on_guest(vm: VmHost, outputs: Path, pace: Pace) -> KernelBackend:
+    """A backend on a booted guest, where runs go one after the other."""
+    return KernelBackend(
+        name=vm.name,
+        time_kind="virtual",
+        kernel="",
+        pace=pace,
+        sample_every_s=0.1,
+        slots=1,
+        pool=Pool(lambda: connect_booted(vm), 1),
+        outputs=outputs,
+    )
 
 
 @pytest.fixture(scope="session", params=SERIES)

@@ -20,16 +20,18 @@ from damoos.damon.quotas import QuotaGoal, Quotas, Watermarks
 from damoos.damon.schemes import U32_MAX, Range
 from damoos.errors import DamonInUseError, KdamondsError, SetUpError, WorkloadError
 from damoos.kernel import abi
-from damoos.kernel.backend import KernelBackend, Pool
+from damoos.kernel.backend import KernelBackend
 from damoos.kernel.hosts import machines, qemu
 from damoos.kernel.hosts.kernels import Kernel
 from damoos.kernel.hosts.vm import VmHost
-from damoos.kernel.place import connect_booted, connect_guest
+from damoos.kernel.place import connect_guest
 from damoos.workload import masim
 from damoos.workload.attached import attach
 from damoos.workload.command import command, metric
 from damoos.workload.masim import MasimWorkload, Pattern, Phase, Region
 from damoos.workload.pace import Pace
+
+from .conftest import on_guest
 
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
@@ -54,16 +56,7 @@ def state_of(vm: VmHost) -> tuple[dict[str, str], str, str]:
 def backend(vm: VmHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelBackend]:
     """A backend on the shared guest, which is as before afterwards. Phases last their time, for exact moments."""
     before = state_of(vm)
-    made = KernelBackend(
-        name=vm.name,
-        time_kind="virtual",
-        kernel="",
-        pace=Pace(timing="time"),
-        sample_every_s=0.1,
-        slots=1,
-        pool=Pool(lambda: connect_booted(vm), 1),
-        outputs=tmp_path_factory.mktemp("outputs"),
-    )
+    made = on_guest(vm, tmp_path_factory.mktemp("outputs"), Pace(timing="time"))
     yield made
     made.close()
     assert state_of(vm) == before

@@ -11,11 +11,12 @@ import pytest
 from damoos.env.draw import TaskSource
 from damoos.env.episodes import Episodes
 from damoos.env.signals import SIGNALS
-from damoos.kernel.backend import KernelBackend, Pool
+from damoos.kernel.backend import KernelBackend
 from damoos.kernel.hosts.vm import VmHost
-from damoos.kernel.place import connect_booted
 from damoos.tune.objective import run_of
 from damoos.workload.pace import Pace
+
+from .conftest import on_guest
 
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
@@ -41,16 +42,7 @@ NAMES = [name for name, *_ in SIGNALS]
 
 @pytest.fixture(scope="module")
 def backend(vm: VmHost, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KernelBackend]:
-    made = KernelBackend(
-        name=vm.name,
-        time_kind="virtual",
-        kernel="",
-        pace=Pace(accesses_per_ms=20_000.0),
-        sample_every_s=0.1,
-        slots=1,
-        pool=Pool(lambda: connect_booted(vm), 1),
-        outputs=tmp_path_factory.mktemp("outputs"),
-    )
+    made = on_guest(vm, tmp_path_factory.mktemp("outputs"), Pace(accesses_per_ms=20_000.0))
     yield made
     made.close()
 
